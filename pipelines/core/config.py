@@ -1,0 +1,276 @@
+"""What a project says in YAML: `params.yaml` (what is computed) and `deployment.yaml` (how it is operated).
+
+Unknown keys are errors with a suggestion, and all errors of a file are told at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.core.errors import ConfigError, did_you_mean
+
+Name = r"^[a-z][a-z0-9_]{1,40}$"
+"""What projects and candidates may be called: it becomes a module, a DAG id, a DVC target and a registered model."""
+
+
+class Strict(BaseModel):
+    """Base of everything read from YAML: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+# params.yaml ------------------------------------------------------------------------------------------------------------
+
+
+class Ingest(Strict):
+    """Where the data come from."""
+
+    dataset: str | None = None
+    """Entry of the data catalog."""
+    source: Literal["url", "mirror", "package", "simulator"] | None = None
+    """Take this source only, instead of the first that answers."""
+    path: str | None = None
+    """A file or folder of one's own in place of the catalog; its hash is recorded, not checked."""
+    drift: dict[str, float] = Field(default_factory=dict)
+    """Drift the simulator plants, by name; see the project's simulator."""
+
+
+class Replay(Strict):
+    """Rows of a static data set arrive over time: a backlog at `start`, the rest evenly over `weeks`."""
+
+    start: date
+    weeks: int = Field(gt=0)
+    backlog: float = Field(0.5, ge=0, lt=1)
+    """Share of the rows that is there at the start."""
+    window: int = Field(1, gt=0)
+    """Weeks in one monitoring window."""
+
+
+class Validation(Strict):
+    """How much bad data is tolerated."""
+
+    quarantine: float = Field(0.01, ge=0, le=1)
+    """Largest share of rows that may be set aside for breaking row-level rules; beyond it the run stops."""
+
+
+class Split(Strict):
+    """Shares of the rows; what is left trains."""
+
+    valid: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+
+
+class Train(Strict):
+    """Candidates and the budget to tune each of them."""
+
+    candidates: dict[str, dict[str, Any]] = Field(min_length=1)
+    """Name to the project's own parameters for it; declared here so that DAGs know them without importing the project."""
+    trials: int = Field(20, ge=0)
+    """Optuna trials per candidate; 0 trains with the given parameters."""
+    seconds: float = Field(600, gt=0)
+    """Wall time after which no new trial starts."""
+
+
+class Evaluate(Strict):
+    """How candidates are compared."""
+
+    metric: str
+    """The headline metric: it ranks the leaderboard and is compared with the champion's."""
+    greater_is_better: bool = True
+    bootstrap: int = Field(1000, ge=100)
+    """Resamples for intervals and for the paired comparison."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+
+class Gates(Strict):
+    """What a challenger must show before it is promoted. Bounds hold for the point estimate unless said."""
+
+    floors: dict[str, float] = Field(default_factory=dict)
+    """Metric to smallest accepted value."""
+    ceilings: dict[str, float] = Field(default_factory=dict)
+    """Metric to largest accepted value; also `latency_ms` (one row, median) and `model_mb`."""
+    not_worse_by: float = Field(0.0, ge=0)
+    """Largest accepted loss in the headline metric against the champion, at the lower end of the paired interval."""
+    slices: dict[str, float] = Field(default_factory=dict)
+    """Metric to the floor it must reach on every slice that is large enough to judge."""
+    slice_rows: int = Field(50, gt=0)
+    """Slices with fewer test rows are shown and not judged."""
+    rows: int = Field(1, gt=0)
+    """Fewest training rows."""
+
+
+class Monitor(Strict):
+    """How drift is judged."""
+
+    false_alarm_rate: float = Field(0.05, gt=0, lt=1)
+    """Probability of an alarm in one window when nothing has changed, over all channels together."""
+    resamples: int = Field(500, ge=100)
+    """Windows drawn from the reference to learn what no drift looks like."""
+    effect: float = Field(0.1, ge=0)
+    """Smallest effect worth an alarm (bias-corrected PSI, or shift of the mean score in standard deviations)."""
+    rows: int = Field(50, gt=0)
+    """Windows with fewer rows are too small to judge."""
+
+
+class Params(Strict):
+    """All of params.yaml, a profile applied. `features`, `score` and each candidate belong to the project."""
+
+    seed: int = 7
+    ingest: Ingest
+    replay: Replay | None = None
+    validation: Validation = Validation()
+    split: Split = Split()
+    features: dict[str, Any] = Field(default_factory=dict)
+    train: Train
+    score: dict[str, Any] = Field(default_factory=dict)
+    evaluate: Evaluate
+    gates: Gates = Gates()
+    monitor: Monitor = Monitor()
+
+
+def load_params(path: Path, profile: str = "full", overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read params.yaml, apply a profile, then dotted overrides such as ``{"train.trials": 5}``.
+
+    Raises ConfigError that names every unknown key, wrong type and unknown profile at once.
+    """
+    raw = read_yaml(path)
+    profiles = raw.pop("profiles", {})
+    if profile not in profiles:
+        raise ConfigError(f"{path}: there is no profile {profile!r}; {did_you_mean(profile, profiles)}")
+    merged = _merge(raw, profiles[profile] or {})
+    for dotted, value in (overrides or {}).items():
+        _set(merged, dotted, value, path)
+    return validated(Params, merged, str(path))
+
+
+def profiles_of(path: Path) -> list[str]:
+    return sorted(read_yaml(path).get("profiles", {}))
+
+
+# deployment.yaml --------------------------------------------------------------------------------------------------------
+
+
+class Retry(Strict):
+    """Retries of infrastructure errors; bad data is never retried."""
+
+    attempts: int = Field(3, ge=0)
+    delay: timedelta = timedelta(seconds=10)
+    """Before the first retry; doubled each time."""
+    longest: timedelta = timedelta(minutes=10)
+
+
+class Deployment(Strict):
+    """All of deployment.yaml: what operating a project needs to know."""
+
+    owner: str
+    title: str
+    description: str
+    tags: tuple[str, ...] = ()
+    system: str | None = None
+    """Name of the system of several projects this one is part of."""
+    schedule: str | None = None
+    """Cron (UTC) of the training DAG; none means by hand or by drift only."""
+    monitoring: str | None = None
+    """Cron (UTC) of the monitoring DAG."""
+    retry: Retry = Retry()
+    profile: str = "full"
+    """Profile of scheduled runs."""
+
+
+def load_deployment(path: Path) -> Deployment:
+    """Read deployment.yaml. Raises ConfigError that names every fault, crons included."""
+    deployment = validated(Deployment, read_yaml(path), str(path))
+    wrong = [
+        f"{key}: {cron!r} is not a cron expression ({fault})"
+        for key, cron in (("schedule", deployment.schedule), ("monitoring", deployment.monitoring))
+        if cron and (fault := _cron_fault(cron))
+    ]
+    if wrong:
+        raise ConfigError(_listing(str(path), wrong))
+    return deployment
+
+
+def _cron_fault(cron: str) -> str | None:
+    from croniter import croniter
+
+    if cron.startswith("@"):
+        return None if cron in {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"} else "unknown preset"
+    if len(cron.split()) != 5:
+        return f"expected five fields, found {len(cron.split())}"
+    return None if croniter.is_valid(cron) else "a field is out of range"
+
+
+# shared -----------------------------------------------------------------------------------------------------------------
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises ConfigError with line and column when it does not."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing; `pipelines new` writes one to start from") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top level, found {type(content).__name__}")
+    return content
+
+
+def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:
+    """An instance of `model`, or one ConfigError that lists every fault with its place and a suggestion."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_listing(where, [_fault(model, dict(one)) for one in error.errors()])) from None
+
+
+def _listing(where: str, faults: Sequence[str]) -> str:
+    return f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''}\n" + "\n".join(f"  - {fault}" for fault in faults)
+
+
+def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {did_you_mean(str(error['loc'][-1]), _fields(model, error['loc'][:-1]))}"
+    if error["type"] == "missing":
+        return f"{place}: missing; it has no default"
+    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}; found {error['input']!r}"
+
+
+def _fields(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """Names of the fields at a place inside a model, for suggestions."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not nested:
+            return []
+        model = nested[0]
+    return list(model.model_fields)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else copy.deepcopy(value)
+    return merged
+
+
+def _set(tree: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
+    *parents, leaf = dotted.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {dotted}: {parent!r} holds a value, not a section, in {path}")
+    tree[leaf] = value

@@ -1,0 +1,201 @@
+"""What a project must say. The platform never looks inside its data or its models.
+
+A project is a class over its own `Data` (a table, a set of images, …) and `Model`. `parts/` implements most of it for the
+common kinds (`TabularProject`, …), so that a project's folder holds only what is its own.
+
+Arrays are numpy arrays whose first axis is the row; a row is whatever is scored as one: a customer, an image, a sentence.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pipelines.core.codecs import Codec
+from pipelines.core.config import Split, Strict
+from pipelines.core.validation import Report
+
+Data = TypeVar("Data")
+Model = TypeVar("Model")
+
+Arrays = Mapping[str, Any]
+"""Named numpy arrays of one length, rows first."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The span of data a run may see. Data with timestamps filter by `start` and `end`; static data by `positions`."""
+
+    start: datetime | None
+    """None: from the beginning."""
+    end: datetime
+    """Nothing at or after this instant is read."""
+    positions: Callable[[int], Any] = range
+    """Given the number of rows in a static data set, the positions of those that arrived within the window."""
+
+
+@dataclass(frozen=True)
+class Checked(Generic[Data]):
+    """What validation found."""
+
+    data: Data
+    """The rows that broke no row-level rule."""
+    report: Report
+    docs: Path
+    """A folder with the same for people; index.html is its first page."""
+
+
+@dataclass(frozen=True)
+class Splits(Generic[Data]):
+    """Three disjoint sets of rows. `test` is touched once, by the evaluate stage."""
+
+    train: Data
+    valid: Data
+    test: Data
+
+
+@dataclass(frozen=True)
+class Featured(Generic[Data]):
+    """Splits with features, and a description of them for people."""
+
+    splits: Splits[Data]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `fit` may use beside the data."""
+
+    seed: int
+    trials: int
+    """Tuning trials; 0 fits with the given parameters."""
+    seconds: float
+    """Wall time after which no new trial starts."""
+    metric: str
+    greater_is_better: bool
+    study: str
+    """URL of the Optuna storage, so that a killed search resumes."""
+    study_name: str
+    score: Callable[[Arrays, Arrays], dict[str, float]]
+    """`Project.score` with the project's parameters filled in."""
+    progress: Callable[[int, int, str], None] = lambda done, total, message: None
+    workdir: Path = Path()
+    """A folder for checkpoints that outlives a killed process; the same for the same inputs."""
+
+
+@dataclass(frozen=True)
+class Fit(Generic[Model]):
+    """A fitted candidate and how it came about."""
+
+    model: Model
+    params: dict[str, Any] = field(default_factory=dict)
+    """Parameters chosen, tuned or given."""
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a trial: number, value, state, params."""
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """Learning curve or epochs: one entry a step."""
+
+
+@dataclass(frozen=True)
+class Evidence(Generic[Data, Model]):
+    """All that figures may be drawn from, test rows only."""
+
+    data: Data
+    truth: Arrays
+    predictions: Mapping[str, Arrays]
+    """By candidate; the champion's under `champion` when there is one."""
+    models: Mapping[str, Model]
+    winner: str
+    curves: Mapping[str, list[dict[str, float]]]
+    seed: int
+
+
+class Project(ABC, Generic[Data, Model]):
+    """One project: one data type, one registered model. Subclasses say what is their own."""
+
+    name: ClassVar[str]
+    data_codec: Codec[Data]
+    model_codec: Codec[Model]
+    feature_params: ClassVar[type[Strict]] = Strict
+    """Schema of the `features` section of params.yaml."""
+    score_params: ClassVar[type[Strict]] = Strict
+    """Schema of the `score` section."""
+    candidate_params: ClassVar[Mapping[str, type[Strict]]] = {}
+    """Schema of each entry of `train.candidates`, by candidate."""
+
+    # data ---------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def load(self, raw: Path, window: Window) -> Data:
+        """Read the raw files. Raises DataError for what cannot be read; judging what was read is `check`'s."""
+
+    @abstractmethod
+    def read(self, rows: Any) -> Data:
+        """Rows as a caller of the deployed model has them, without labels, made ready for `predict`.
+
+        Raises DataError that names what is missing or of the wrong type. No rows is fine.
+        """
+
+    @abstractmethod
+    def check(self, data: Data) -> Checked[Data]:
+        """Judge a snapshot: every rule, all failures at once."""
+
+    @abstractmethod
+    def split(self, data: Data, params: Split, seed: int) -> Splits[Data]:
+        """Disjoint sets that respect time and groups where the data have them."""
+
+    @abstractmethod
+    def features(self, splits: Splits[Data], params: Any) -> Featured[Data]:
+        """Engineer features; whatever is fitted is fitted on `splits.train` only."""
+
+    @abstractmethod
+    def count(self, data: Data) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def take(self, data: Data, positions: Sequence[int]) -> Data:
+        """The rows at these positions, in this order."""
+
+    # models -------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fit(self, candidate: str, params: Any, train: Data, valid: Data, training: Training) -> Fit[Model]:
+        """Tune and fit one candidate. Deterministic for one seed."""
+
+    @abstractmethod
+    def predict(self, model: Model, data: Data) -> Arrays:
+        """Predictions, rows first."""
+
+    @abstractmethod
+    def truth(self, data: Data) -> Arrays:
+        """What predictions are scored against, and per-row context that scoring needs, rows first."""
+
+    @abstractmethod
+    def score(self, truth: Arrays, predictions: Arrays, params: Any) -> dict[str, float]:
+        """Every metric on these rows; called a thousand times by the bootstrap, so keep it quick."""
+
+    # for people ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def answer(self, model: Model, data: Data, predictions: Arrays) -> list[dict[str, Any]]:
+        """One plain dictionary a row: what `pipelines predict` prints and the deployed model returns."""
+
+    @abstractmethod
+    def example(self, data: Data, rows: int) -> Any:
+        """The first rows as a caller would send them to `read`."""
+
+    @abstractmethod
+    def slices(self, data: Data) -> Mapping[str, Sequence[int]]:
+        """Groups to be judged on their own: 'contract=Two year' to the positions of its rows."""
+
+    @abstractmethod
+    def figures(self, evidence: Evidence[Data, Model], folder: Path) -> None:
+        """Draw PNG figures into `folder`, and numbers for `dvc plots` as CSV under `folder/plots`."""
+
+    @abstractmethod
+    def watch(self, model: Model, data: Data) -> Arrays:
+        """What monitoring looks at, rows first: numeric channels as floats, categorical ones as strings."""

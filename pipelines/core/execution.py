@@ -1,0 +1,271 @@
+"""Executing one node. Every runner calls `execute` and nothing else, so all runners compute the same.
+
+The steps: gather what the node depends on, look the fingerprint up, and only when it is new import the stage's body, run
+it, store what it returns and remember the result.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines.core.artifacts import Ref, StageResult
+from pipelines.core.codecs import Codec, codec, load_object
+from pipelines.core.config import Params
+from pipelines.core.contract import Project
+from pipelines.core.discovery import Definition, find_project
+from pipelines.core.errors import ConfigError, DataError, InfrastructureError
+from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params
+from pipelines.core.graph import Graph, Node
+from pipelines.core.ledger import Entry, History, Ledger
+from pipelines.core.run import Run
+from pipelines.core.settings import Settings
+from pipelines.core.store import Store
+
+Progress = Callable[[int, int, str], None]
+"""Steps done, steps in all, and a word about the newest."""
+
+
+class Tracker(Protocol):
+    """What an experiment tracker is told. It reads artifacts; stages know nothing of it."""
+
+    def record(self, session: Session, node: Node, result: StageResult) -> None:
+        """A node has finished or was reused."""
+
+    def failed(self, session: Session, node: Node, error: BaseException, outputs: Mapping[str, Ref]) -> None:
+        """A node has failed; `outputs` is the evidence it left."""
+
+
+class NoTracker:
+    """Tracks nothing: for tests and for looking at one stage."""
+
+    def record(self, session: Session, node: Node, result: StageResult) -> None: ...
+
+    def failed(self, session: Session, node: Node, error: BaseException, outputs: Mapping[str, Ref]) -> None: ...
+
+
+@dataclass
+class Session:
+    """One run opened in one process: the definition, the resolved parameters, the places."""
+
+    run: Run
+    graph_name: str = "training"
+    settings: Settings = field(default_factory=Settings.load)
+
+    @cached_property
+    def definition(self) -> Definition:
+        return find_project(self.run.project)
+
+    @cached_property
+    def project(self) -> Project[Any, Any]:
+        return self.definition.project()
+
+    @cached_property
+    def params(self) -> Params:
+        return self.definition.params(self.run.profile, self.run.overrides)
+
+    @cached_property
+    def graph(self) -> Graph:
+        graph: Graph = getattr(self.definition, self.graph_name)
+        return graph
+
+    @cached_property
+    def store(self) -> Store:
+        return Store.open(self.settings.store, self.settings.home / "cache" / "store")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.store)
+
+    @cached_property
+    def code(self) -> CodeIndex:
+        return CodeIndex(self.settings.home / "cache" / "code.json", self.settings.projects)
+
+    def codec(self, name: str) -> Codec[Any]:
+        """A platform codec, or the project's own for `data` and `model`."""
+        return {"data": lambda: self.project.data_codec, "model": lambda: self.project.model_codec}.get(
+            name, lambda: codec(name)
+        )()
+
+    def read(self, ref: Ref) -> Any:
+        """The value a reference stands for."""
+        return self.codec(ref.codec).read(self.store.fetch(ref))
+
+
+Results = Mapping[str, StageResult]
+"""Finished nodes by name."""
+
+
+@dataclass
+class Context:
+    """What a stage's body sees."""
+
+    session: Session
+    node: Node
+    inputs: Mapping[str, Ref | dict[str, Ref]]
+    history: History
+    progress: Progress
+    workdir: Path
+    """A folder of its own, deleted afterwards."""
+    fingerprint: str
+
+    @property
+    def run(self) -> Run:
+        return self.session.run
+
+    @property
+    def params(self) -> Params:
+        return self.session.params
+
+    @property
+    def project(self) -> Project[Any, Any]:
+        return self.session.project
+
+    @property
+    def candidate(self) -> str:
+        if self.node.candidate is None:
+            raise ConfigError(f"stage {self.node.name!r} runs once, not per candidate")
+        return self.node.candidate
+
+    @property
+    def champion(self) -> Entry | None:
+        return self.history.champion
+
+    @property
+    def incumbent(self) -> Entry | None:
+        """The champion these candidates are compared with."""
+        return self.history.incumbent([ref.digest for ref in self.refs("model").values()])
+
+    def ref(self, name: str) -> Ref:
+        """Reference to an artifact this stage reads."""
+        ref = self.inputs[name]
+        assert isinstance(ref, Ref), f"{name} is one artifact per candidate; use refs()"
+        return ref
+
+    def refs(self, name: str) -> dict[str, Ref]:
+        """References to an artifact that each candidate wrote."""
+        refs = self.inputs[name]
+        assert isinstance(refs, dict), f"{name} is one artifact; use ref()"
+        return refs
+
+    def read(self, name: str) -> Any:
+        """The value of an artifact this stage reads; a dictionary by candidate where each candidate wrote one."""
+        refs = self.inputs[name]
+        return {c: self.session.read(ref) for c, ref in refs.items()} if isinstance(refs, dict) else self.session.read(refs)
+
+
+def execute(
+    session: Session, node: Node, done: Results, *, progress: Progress = lambda done, total, message: None
+) -> StageResult:
+    """Run a node, or answer from the store when nothing it depends on has changed.
+
+    Raises DataError (not to be retried), InfrastructureError (to be retried) or ConfigError.
+    """
+    started = time.perf_counter()
+    inputs = gather(session.graph, node, done)
+    history = session.ledger.history(session.run.project)
+    mark = _mark(session, node, inputs, history)
+    memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
+    if node.stage.reuse and not session.run.fresh and (known := session.store.read(memo)):
+        result = StageResult.model_validate_json(known)
+        if all(session.store.holds(ref) for ref in result.outputs.values()):
+            return result.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
+    with tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
+        context = Context(session, node, inputs, history, progress, Path(folder), mark)
+        values = _call(context)
+        outputs = save(session, node, values, mark)
+    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
+    session.store.replace(memo, result.model_dump_json(indent=1).encode())
+    return result
+
+
+def gather(graph: Graph, node: Node, done: Results) -> dict[str, Ref | dict[str, Ref]]:
+    """The references a node reads, from the results of the nodes before it."""
+    inputs: dict[str, Ref | dict[str, Ref]] = {}
+    for name in node.stage.reads:
+        writers = graph.nodes_of(graph.writer(name))
+        if missing := [writer.name for writer in writers if writer.name not in done]:
+            raise ConfigError(
+                f"stage {node.name!r} needs {', '.join(missing)} first; run {'it' if len(missing) == 1 else 'them'} before, "
+                "or leave --stage out to run the whole chain"
+            )
+        refs = {writer.candidate: done[writer.name].outputs[name] for writer in writers}
+        inputs[name] = refs[None] if None in refs else {str(c): ref for c, ref in refs.items()}
+    return inputs
+
+
+def save(session: Session, node: Node, values: Mapping[str, Any], mark: str) -> dict[str, Ref]:
+    """Write a stage's values to the store."""
+    declared = {output.name: output for output in node.stage.writes}
+    if set(values) - set(declared):
+        raise ConfigError(f"stage {node.name!r} returned {sorted(set(values) - set(declared))}, which the graph does not declare")
+    refs: dict[str, Ref] = {}
+    with tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
+        for name, value in values.items():
+            codec = session.codec(declared[name].codec)
+            path = Path(folder) / name
+            codec.write(value, path)
+            columns = getattr(codec, "columns", lambda value: None)(value)
+            refs[name] = session.store.put(
+                name,
+                path,
+                codec=declared[name].codec,
+                project=session.run.project,
+                stage=node.name,
+                fingerprint=mark,
+                columns=columns,
+            )
+    return refs
+
+
+def _call(context: Context) -> dict[str, Any]:
+    """Run the body; sort what escapes it into the error tree, and keep the evidence of a data error."""
+    body = load_object(context.node.stage.body)
+    try:
+        values: dict[str, Any] = body(context)
+    except DataError as error:
+        error.outputs = save(context.session, context.node, error.outputs, context.fingerprint)
+        raise
+    except (OSError, MemoryError) as error:
+        raise InfrastructureError(
+            f"stage {context.node.name!r} could not go on: {error or type(error).__name__}; "
+            "free what it names and run again, finished stages are not repeated"
+        ) from error
+    missing = {output.name for output in context.node.stage.writes} - set(values)
+    if missing:
+        raise ConfigError(f"stage {context.node.name!r} did not return {sorted(missing)}, which the graph declares")
+    return values
+
+
+def _mark(session: Session, node: Node, inputs: Mapping[str, Ref | dict[str, Ref]], history: History) -> str:
+    digests = {
+        name: {c: r.digest for c, r in ref.items()} if isinstance(ref, dict) else ref.digest for name, ref in inputs.items()
+    }
+    modules = [node.stage.body.partition(":")[0], f"pipelines.projects.{session.run.project}"]
+    return fingerprint(
+        node,
+        inputs=digests,
+        params=relevant_params(node, session.params),
+        code=session.code.digest(modules),
+        looks_at={what: _LOOK[what](session.run.as_of, digests, history) for what in node.stage.looks_at},
+    )
+
+
+def _same(entry: Entry | None) -> Any:
+    return entry and [entry.version, entry.model and entry.model.digest]
+
+
+_LOOK: dict[str, Callable[[datetime, dict[str, Any], History], Any]] = {
+    "as_of": lambda as_of, digests, history: as_of.isoformat(),
+    "champion": lambda as_of, digests, history: [_same(history.champion), history.baseline and history.baseline.digest],
+    "incumbent": lambda as_of, digests, history: _same(history.incumbent(digests["model"].values())),
+}
+"""What `looks_at` may name, as the plain value that enters the fingerprint."""
+
+__all__ = ["Context", "NoTracker", "Progress", "Results", "Session", "Tracker", "digest_of", "execute", "gather", "save"]

@@ -1,0 +1,145 @@
+"""When may a stage be answered from the store? When its fingerprint is known.
+
+A fingerprint is the sha256 of everything that can change the outcome: the digests of the inputs, the parameters the stage
+depends on, the source code it can reach, and the environment (lock file and Python version).
+
+The code a stage can reach is found from its imports, followed through this package, imports inside functions included.
+Nothing is imported to find out.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipelines.core.config import Params
+from pipelines.core.errors import ConfigError
+from pipelines.core.graph import Node
+from pipelines.core.settings import ROOT
+from pipelines.core.store import sha256_of, write_atomically
+
+LOCK = ROOT / "requirements.lock"
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a plain value's JSON, keys sorted."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def fingerprint(
+    node: Node, *, inputs: Mapping[str, Any], params: Mapping[str, Any], looks_at: Mapping[str, Any], code: str
+) -> str:
+    """The fingerprint of one execution; see the module's text."""
+    return digest_of(
+        {
+            "node": node.name,
+            "writes": [(output.name, output.codec) for output in node.stage.writes],
+            "inputs": inputs,
+            "params": params,
+            "looks_at": looks_at,
+            "code": code,
+            "environment": environment(),
+        }
+    )
+
+
+def relevant_params(node: Node, params: Params) -> dict[str, Any]:
+    """The sections of params.yaml a node depends on; of `train.candidates`, only its own."""
+    sections = {name: getattr(params, name) for name in node.stage.params}
+    plain = {name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value for name, value in sections.items()}
+    if node.candidate and "train" in plain:
+        plain["train"] = {**plain["train"], "candidates": {node.candidate: params.train.candidates[node.candidate]}}
+    return plain
+
+
+@cache
+def environment() -> str:
+    """Digest of the lock file and the Python version."""
+    lock = sha256_of(LOCK) if LOCK.is_file() else "none"
+    return digest_of([lock, platform.python_version()])
+
+
+class CodeIndex:
+    """Source files by module, their imports and hashes; remembered between processes by modification time.
+
+    `roots` maps a package prefix to its folder: the platform itself, and folders with projects of one's own.
+    """
+
+    def __init__(self, cache_file: Path, projects: Iterable[Path] = ()) -> None:
+        self.cache_file = cache_file
+        self.projects = tuple(projects)
+        try:
+            self.known: dict[str, Any] = json.loads(cache_file.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+        self._changed = False
+
+    def digest(self, modules: Iterable[str]) -> str:
+        """Digest of the source of these modules and all they import from `pipelines`. A package stands for its files."""
+        files = self.closure(modules)
+        if self._changed:
+            write_atomically(self.cache_file, json.dumps(self.known).encode())
+            self._changed = False
+        return digest_of(sorted((module, self._entry(path)["sha256"]) for module, path in files.items()))
+
+    def closure(self, modules: Iterable[str]) -> dict[str, Path]:
+        """Module name to file, for these modules and all they import from `pipelines`."""
+        found: dict[str, Path] = {}
+        todo = list(modules)
+        while todo:
+            module = todo.pop()
+            path = self._file(module)
+            if path is None or module in found:
+                continue
+            found[module] = path
+            todo += self._entry(path)["imports"]
+            if path.name == "__init__.py" and module.startswith("pipelines.projects."):
+                todo += [f"{module}.{sibling.stem}" for sibling in path.parent.glob("*.py") if sibling.stem != "__init__"]
+        return found
+
+    def _file(self, module: str) -> Path | None:
+        relative = Path(*module.split("."))
+        candidates = [ROOT / relative]
+        if module.startswith("pipelines.projects."):
+            candidates += [place.joinpath(*relative.parts[2:]) for place in self.projects]
+        for base in candidates:
+            for path in (base.with_suffix(".py"), base / "__init__.py"):
+                if path.is_file():
+                    return path
+        return None
+
+    def _entry(self, path: Path) -> dict[str, Any]:
+        status = path.stat()
+        stamp = [status.st_mtime_ns, status.st_size]
+        entry: dict[str, Any] | None = self.known.get(str(path))
+        if entry is None or entry["stamp"] != stamp:
+            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(path))}
+            self.known[str(path)] = entry
+            self._changed = True
+        return entry
+
+
+def _imports(path: Path) -> set[str]:
+    """Modules of `pipelines` that a file imports anywhere, or names as 'pipelines.module:object'."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}; mend it and run again") from error
+    names: set[str] = set()
+    for item in ast.walk(tree):
+        if isinstance(item, ast.Import):
+            names.update(alias.name for alias in item.names)
+        elif isinstance(item, ast.ImportFrom) and item.module:
+            names.add(item.module)
+            names.update(f"{item.module}.{alias.name}" for alias in item.names)
+        elif isinstance(item, ast.Constant) and isinstance(item.value, str) and ":" in item.value:
+            names.add(item.value.partition(":")[0])
+    return {name for name in names if name.startswith("pipelines.") and name.replace(".", "").isidentifier()}

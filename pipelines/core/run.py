@@ -1,0 +1,82 @@
+"""One run of a pipeline, whatever the runner: who asked for what, when, and why."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipelines.core.errors import ConfigError
+from pipelines.core.settings import ROOT
+
+
+class Run(BaseModel):
+    """Identity and inputs of a run; the same in all its tasks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project: str
+    id: str = Field(default_factory=lambda: new_id("run"))
+    """Unique; every task of the run carries it."""
+    as_of: datetime = Field(default_factory=lambda: today())
+    """Nothing later is read. UTC."""
+    profile: str = "full"
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Dotted keys of params.yaml to values."""
+    runner: Literal["in_process", "dvc", "airflow"] = "in_process"
+    why: str = "person"
+    """What started it: person, schedule or drift."""
+    fresh: bool = False
+    """Run every stage, reuse nothing."""
+    engine: dict[str, str] = Field(default_factory=dict)
+    """The runner's own names for this run, such as Airflow's DAG and run id."""
+
+    @field_validator("as_of")
+    @classmethod
+    def _not_in_the_future(cls, value: datetime) -> datetime:
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if value > datetime.now(UTC):
+            raise ConfigError(
+                f"as_of is {value:%Y-%m-%d %H:%M} UTC, which is in the future; give a past date or leave it out for today"
+            )
+        return value
+
+
+def new_id(prefix: str) -> str:
+    """A unique id that sorts by time: `run-20260105T101500-3f9c`."""
+    return f"{prefix}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def today() -> datetime:
+    """Midnight UTC: the default `as_of`, so that runs of one day see the same data."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def parse_as_of(text: str | None) -> datetime:
+    """A date or date-time in ISO form, UTC unless it says otherwise; today when there is none."""
+    if not text:
+        return today()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"as_of is {text!r}; expected a date such as 2026-01-31 or 2026-01-31T06:00:00") from None
+
+
+@cache
+def git_state() -> dict[str, str]:
+    """Commit, whether the tree differs from it, and how; empty values outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
+    diff = git("diff", "HEAD")
+    return {"commit": git("rev-parse", "HEAD").strip(), "dirty": str(bool(diff)).lower(), "diff": diff}

@@ -1,0 +1,71 @@
+"""Where things live. Every value has an embedded default and one environment variable that moves it elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: the folder that holds `pipelines/`, `dags/` and `dvc.yaml`."""
+
+
+class Settings(BaseModel):
+    """Paths and URLs of one installation. `PIPELINES_HOME` moves everything that has no setting of its own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    """Everything the platform writes: store, caches, databases, logs (`PIPELINES_HOME`)."""
+    data: Path
+    """DVC's workspace: snapshots and what `dvc repro` writes (`PIPELINES_DATA`)."""
+    store: str
+    """URL of the artifact store, a folder or s3://bucket/prefix (`PIPELINES_STORE`)."""
+    tracking: str
+    """MLflow tracking URI (`MLFLOW_TRACKING_URI`); the embedded database by default, so no server is needed."""
+    artifacts: str
+    """Where MLflow puts run artifacts, a folder or s3:// URL (`PIPELINES_MLFLOW_ARTIFACTS`)."""
+    remote: str
+    """DVC remote of the raw snapshots, a folder or s3:// URL (`PIPELINES_DVC_REMOTE`)."""
+    mirror: str | None
+    """Folder or URL with the files of the data catalog, tried after the public URL (`PIPELINES_MIRROR`)."""
+    projects: tuple[Path, ...]
+    """Folders with projects of one's own, besides the ones shipped here (`PIPELINES_PROJECTS`, separated by ':')."""
+    study: str | None
+    """Optuna storage URL (`PIPELINES_STUDY`); a journal file per study under `home` when not set."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        env = os.environ if environ is None else environ
+        home = Path(env.get("PIPELINES_HOME", ROOT / ".pipelines")).expanduser().absolute()
+        return cls(
+            home=home,
+            data=Path(env.get("PIPELINES_DATA", ROOT / "data")).expanduser().absolute(),
+            store=env.get("PIPELINES_STORE", str(home / "store")),
+            tracking=env.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+            artifacts=env.get("PIPELINES_MLFLOW_ARTIFACTS", str(home / "mlflow-artifacts")),
+            remote=env.get("PIPELINES_DVC_REMOTE", str(home / "dvc-remote")),
+            mirror=env.get("PIPELINES_MIRROR") or None,
+            projects=tuple(Path(p).absolute() for p in env.get("PIPELINES_PROJECTS", "").split(os.pathsep) if p),
+            study=env.get("PIPELINES_STUDY") or None,
+        )
+
+
+def quiet_environment(environ: dict[str, str] | None = None) -> None:
+    """Switch off the telemetry of every library we use, in `environ` (this process by default)."""
+    env = os.environ if environ is None else environ
+    for name, value in _NO_TELEMETRY.items():
+        env.setdefault(name, value)
+
+
+_NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "FEAST_USAGE": "False",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "SCARF_NO_ANALYTICS": "true",
+}
