@@ -1,0 +1,144 @@
+"""What decisions rest on: scores with intervals, criteria with verdicts, drift with calibrated levels.
+
+These are the JSON documents that travel between stages and that people and scripts read; their keys are stable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Document(BaseModel):
+    """Base of the documents; unknown keys are ignored, so that older ones can still be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Estimate(Document):
+    """A number with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+class Score(Document):
+    """One model on the test rows."""
+
+    candidate: str
+    metrics: dict[str, Estimate]
+    rank: int
+    """1 is best by the headline metric on the validation rows: the test set picks nobody."""
+    valid: float
+    """Headline metric on the validation rows, by which the winner was chosen."""
+    latency_ms: float
+    """Median time to predict one row."""
+    model_mb: float
+
+
+class Leaderboard(Document):
+    """All candidates, and the incumbent under `champion`, on the same test rows."""
+
+    metric: str
+    greater_is_better: bool
+    rows: int
+    confidence: float
+    scores: tuple[Score, ...]
+
+
+class Criterion(Document):
+    """One line of a decision."""
+
+    name: str
+    """Such as `floor: roc_auc` or `not worse than champion`."""
+    wanted: str
+    found: str
+    passed: bool
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class Slice(Document):
+    """One group of test rows."""
+
+    name: str
+    rows: int
+    metrics: dict[str, Estimate]
+    judged: bool
+    """False when it has too few rows."""
+
+
+class Comparison(Document):
+    """Challenger minus incumbent in the headline metric, on the same rows, by paired bootstrap."""
+
+    incumbent: int
+    """Its version."""
+    gain: Estimate
+    """Positive is better, whatever the metric's direction."""
+    probability_better: float
+
+
+class Decision(Document):
+    """What evaluate concluded and promote carries out."""
+
+    project: str
+    winner: str
+    promote: bool
+    headline: str
+    metric: Estimate
+    criteria: tuple[Criterion, ...]
+    comparison: Comparison | None
+    incumbent: int | None
+    """Version the winner was compared with; promotion holds only while it is still the champion."""
+    slices: tuple[Slice, ...] = ()
+    rows: dict[str, int] = Field(default_factory=dict)
+    """Rows in train, valid and test."""
+    source: str = ""
+    """Which source the data came from; a simulator is always named."""
+
+
+class Channel(Document):
+    """One watched column, score or rate in a drift report."""
+
+    name: str
+    kind: Literal["numeric", "categorical", "missing", "score", "prediction"]
+    statistic: float
+    """KS distance or G statistic per row; the larger the further from the reference."""
+    effect: float
+    """Size of the change, comparable between channels: bias-corrected PSI."""
+    p_value: float
+    """Chance of a statistic this large anywhere in the family when nothing changed (max-T), not of this channel alone."""
+    drifted: bool
+    note: str = ""
+
+
+class Drift(Document):
+    """Comparison of one window with the champion's reference."""
+
+    champion: int
+    rows: int
+    reference_rows: int
+    judged: bool
+    """False when the window is too small."""
+    false_alarm_rate: float
+    method: str
+    channels: tuple[Channel, ...]
+
+    @property
+    def drifted(self) -> tuple[Channel, ...]:
+        return tuple(channel for channel in self.channels if channel.drifted)
+
+
+class Verdict(Document):
+    """What monitoring concluded."""
+
+    project: str
+    champion: int | None
+    window: str
+    outcome: Literal["no drift", "drift", "too small to judge", "no champion"]
+    channels: tuple[str, ...] = ()
+    recommendation: str = ""
