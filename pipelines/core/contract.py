@@ -114,6 +114,28 @@ class Evidence(Generic[Data, Model]):
     seed: int
 
 
+class Probes(Generic[Data]):
+    """What the conformance suite must know of a kind of data to try to break a project. Each kind overrides what it can;
+    a check whose hook is not overridden is skipped and says so.
+    """
+
+    def relabel(self, data: Data, order: Sequence[int]) -> Data:
+        """The same rows, row i with the label of row ``order[i]``."""
+        raise NotImplementedError
+
+    def inputs(self, data: Data) -> Mapping[str, Any]:
+        """Each input on its own, by name, rows first: what a model may look at."""
+        raise NotImplementedError
+
+    def label(self, data: Data) -> Any:
+        """The label, rows first."""
+        raise NotImplementedError
+
+    def broken_rows(self, rows: Any) -> Mapping[str, Any]:
+        """What is wrong, to such rows made from good ones of `example`: `read` must refuse each with a DataError."""
+        raise NotImplementedError
+
+
 class Project(ABC, Generic[Data, Model]):
     """One project: one data type, one registered model. Subclasses say what is their own."""
 
@@ -126,6 +148,8 @@ class Project(ABC, Generic[Data, Model]):
     """Schema of the `score` section."""
     candidate_params: ClassVar[Mapping[str, type[Strict]]] = {}
     """Schema of each entry of `train.candidates`, by candidate."""
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+    """Conformance checks this project does not pass, each with the reason. One that passes after all is a failure."""
 
     # data ---------------------------------------------------------------------------------------------------------------
 
@@ -199,3 +223,9 @@ class Project(ABC, Generic[Data, Model]):
     @abstractmethod
     def watch(self, model: Model, data: Data) -> Arrays:
         """What monitoring looks at, rows first: numeric channels as floats, categorical ones as strings."""
+
+    # for the conformance suite ------------------------------------------------------------------------------------------
+
+    def probes(self) -> Probes[Data]:
+        """How to break data of this kind."""
+        return Probes()
