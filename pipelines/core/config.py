@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.core.errors import ConfigError, did_you_mean
 
@@ -41,8 +41,19 @@ class Ingest(Strict):
     """Take this source only, instead of the first that answers."""
     path: str | None = None
     """A file or folder of one's own in place of the catalog; its hash is recorded, not checked."""
+    simulator: str | None = None
+    """A simulator of the project's own in place of the catalog, 'pipelines.projects.<name>.<module>:<function>'; it is called
+    like the catalog's, and every result says that the data are simulated."""
+    rows: int = Field(1000, gt=0)
+    """Rows the project's own simulator makes."""
     drift: dict[str, float] = Field(default_factory=dict)
     """Drift the simulator plants, by name; see the project's simulator."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Ingest:
+        if not (self.dataset or self.path or self.simulator):
+            raise ValueError("names no data; give one of dataset (of the catalog), path or simulator")
+        return self
 
 
 class Replay(Strict):
