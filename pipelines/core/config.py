@@ -9,7 +9,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,6 +24,17 @@ class Strict(BaseModel):
     """Base of everything read from YAML: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fault(NamedTuple):
+    """One thing wrong with a file of settings."""
+
+    place: tuple[str | int, ...]
+    """The keys that lead there."""
+    what: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(str(part) for part in self.place)}: {self.what}"
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -152,20 +163,25 @@ class Params(Strict):
 def load_params(path: Path, profile: str = "full", overrides: Mapping[str, Any] | None = None) -> Params:
     """Read params.yaml, apply a profile, then dotted overrides such as ``{"train.trials": 5}``.
 
-    Raises ConfigError that names every unknown key, wrong type and unknown profile at once.
+    Raises ConfigError that names every unknown key and wrong type at once, or the unknown profile.
     """
+    return validated(Params, resolve_params(path, profile, overrides), str(path))
+
+
+def resolve_params(path: Path, profile: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """params.yaml with a profile and overrides applied, as plain values not yet checked."""
     raw = read_yaml(path)
-    profiles = raw.pop("profiles", {})
+    profiles = raw.pop("profiles", None) or {}
     if profile not in profiles:
         raise ConfigError(f"{path}: there is no profile {profile!r}; {did_you_mean(profile, profiles)}")
     merged = _merge(raw, profiles[profile] or {})
     for dotted, value in (overrides or {}).items():
         _set(merged, dotted, value, path)
-    return validated(Params, merged, str(path))
+    return merged
 
 
 def profiles_of(path: Path) -> list[str]:
-    return sorted(read_yaml(path).get("profiles", {}))
+    return sorted(read_yaml(path).get("profiles") or {})
 
 
 # deployment.yaml --------------------------------------------------------------------------------------------------------
@@ -200,24 +216,30 @@ class Deployment(Strict):
 
 def load_deployment(path: Path) -> Deployment:
     """Read deployment.yaml. Raises ConfigError that names every fault, crons included."""
-    deployment = validated(Deployment, read_yaml(path), str(path))
-    wrong = [
-        f"{key}: {cron!r} is not a cron expression ({fault})"
-        for key, cron in (("schedule", deployment.schedule), ("monitoring", deployment.monitoring))
-        if cron and (fault := _cron_fault(cron))
+    raw = read_yaml(path)
+    if wrong := cron_faults(raw):
+        raise ConfigError(_listing(str(path), [*faults_of(Deployment, raw), *wrong]))
+    return validated(Deployment, raw, str(path))
+
+
+def cron_faults(deployment: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the crons of an unchecked deployment.yaml."""
+    crons = {key: deployment.get(key) for key in ("schedule", "monitoring")}
+    return [
+        Fault((key,), f"{cron!r} is not a cron expression ({fault})")
+        for key, cron in crons.items()
+        if isinstance(cron, str) and cron and (fault := _cron_fault(cron))
     ]
-    if wrong:
-        raise ConfigError(_listing(str(path), wrong))
-    return deployment
 
 
 def _cron_fault(cron: str) -> str | None:
-    from croniter import croniter
-
     if cron.startswith("@"):
-        return None if cron in {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"} else "unknown preset"
+        known = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+        return None if cron in known else f"unknown preset; {did_you_mean(cron, known)}"
     if len(cron.split()) != 5:
         return f"expected five fields, found {len(cron.split())}"
+    from croniter import croniter
+
     return None if croniter.is_valid(cron) else "a field is out of range"
 
 
@@ -242,20 +264,32 @@ def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_listing(where, [_fault(model, dict(one)) for one in error.errors()])) from None
+        raise ConfigError(_listing(where, _faults(model, error))) from None
 
 
-def _listing(where: str, faults: Sequence[str]) -> str:
+def faults_of(model: type[BaseModel], data: Any) -> list[Fault]:
+    """Every way in which `data` is no instance of `model`; none when it is one."""
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        return _faults(model, error)
+    return []
+
+
+def _listing(where: str, faults: Sequence[Fault]) -> str:
     return f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''}\n" + "\n".join(f"  - {fault}" for fault in faults)
 
 
-def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+def _faults(model: type[BaseModel], error: ValidationError) -> list[Fault]:
+    return [Fault(one["loc"], _sentence(model, dict(one))) for one in error.errors()]
+
+
+def _sentence(model: type[BaseModel], error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key; {did_you_mean(str(error['loc'][-1]), _fields(model, error['loc'][:-1]))}"
+        return f"unknown key; {did_you_mean(str(error['loc'][-1]), _fields(model, error['loc'][:-1]))}"
     if error["type"] == "missing":
-        return f"{place}: missing; it has no default"
-    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}; found {error['input']!r}"
+        return "missing; it has no default"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}; found {error['input']!r}"
 
 
 def _fields(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
