@@ -9,7 +9,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -95,7 +95,7 @@ class Split(Strict):
 class Train(Strict):
     """Candidates and the budget to tune each of them."""
 
-    candidates: dict[str, dict[str, Any]] = Field(min_length=1)
+    candidates: dict[Annotated[str, Field(pattern=Name)], dict[str, Any]] = Field(min_length=1)
     """Name to the project's own parameters for it; declared here so that DAGs know them without importing the project."""
     trials: int = Field(20, ge=0)
     """Optuna trials per candidate; 0 trains with the given parameters."""
@@ -163,25 +163,38 @@ class Params(Strict):
 def load_params(path: Path, profile: str = "full", overrides: Mapping[str, Any] | None = None) -> Params:
     """Read params.yaml, apply a profile, then dotted overrides such as ``{"train.trials": 5}``.
 
-    Raises ConfigError that names every unknown key and wrong type at once, or the unknown profile.
+    Raises ConfigError that names every unknown key and wrong type at once, or the unknown profile or candidate.
     """
-    return validated(Params, resolve_params(path, profile, overrides), str(path))
+    params = validated(Params, resolve_params(path, profile, overrides), str(path))
+    declared = candidates_of(path)
+    if added := [name for name in params.train.candidates if name not in declared]:
+        raise ConfigError(
+            f"{path}: train.candidates.{added[0]}: unknown candidate; {did_you_mean(added[0], declared)} "
+            "(candidates are declared outside profiles and overrides, so that every runner knows them)"
+        )
+    return params
 
 
 def resolve_params(path: Path, profile: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """params.yaml with a profile and overrides applied, as plain values not yet checked."""
     raw = read_yaml(path)
-    profiles = raw.pop("profiles", None) or {}
+    profiles = _section(raw, "profiles", path)
+    raw.pop("profiles", None)
     if profile not in profiles:
-        raise ConfigError(f"{path}: there is no profile {profile!r}; {did_you_mean(profile, profiles)}")
-    merged = _merge(raw, profiles[profile] or {})
+        raise ConfigError(f"{path}: there is no profile {profile!r}; {did_you_mean(profile, map(str, profiles))}")
+    merged = _merge(raw, _section(profiles, profile, path))
     for dotted, value in (overrides or {}).items():
         _set(merged, dotted, value, path)
     return merged
 
 
 def profiles_of(path: Path) -> list[str]:
-    return sorted(read_yaml(path).get("profiles") or {})
+    return sorted(map(str, _section(read_yaml(path), "profiles", path)))
+
+
+def candidates_of(path: Path) -> list[str]:
+    """Names of the candidates, in the order of params.yaml."""
+    return [str(name) for name in _section(_section(read_yaml(path), "train", path), "candidates", path)]
 
 
 # deployment.yaml --------------------------------------------------------------------------------------------------------
@@ -257,6 +270,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level, found {type(content).__name__}")
     return content
+
+
+def _section(tree: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    """A mapping inside a YAML file; empty when it is left out."""
+    section = tree.get(key)
+    if section is not None and not isinstance(section, Mapping):
+        raise ConfigError(f"{path}: {key}: expected keys and values, found {section!r}")
+    return section or {}
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core import graph
-from pipelines.core.config import Deployment, Params, load_deployment, load_params, profiles_of, read_yaml
+from pipelines.core.config import Deployment, Params, candidates_of, load_deployment, load_params, profiles_of
 from pipelines.core.contract import Project
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.settings import ROOT, Settings
@@ -41,8 +41,7 @@ class Definition:
     @cached_property
     def candidates(self) -> list[str]:
         """Names of the candidates, from YAML alone."""
-        candidates = read_yaml(self.params_file).get("train", {}).get("candidates", {})
-        return list(candidates)
+        return candidates_of(self.params_file)
 
     def params(self, profile: str = "full", overrides: dict[str, Any] | None = None) -> Params:
         return load_params(self.params_file, profile, overrides)
@@ -66,13 +65,20 @@ class Definition:
 
 
 def find_projects(extra: Sequence[Path] | None = None) -> dict[str, Definition]:
-    """All projects by name: the shipped ones, and those in `extra` (`PIPELINES_PROJECTS` by default)."""
+    """All projects by name: the shipped ones, and those in `extra` (`PIPELINES_PROJECTS` by default).
+
+    Raises ConfigError when two have the same name.
+    """
     places = (SHIPPED, *(Settings.load().projects if extra is None else extra))
     found: dict[str, Definition] = {}
     for place in places:
         _make_importable(place)
         for folder in sorted(place.iterdir() if place.is_dir() else ()):
             if (folder / "params.yaml").is_file():
+                if folder.name in found and found[folder.name].folder != folder:
+                    raise ConfigError(
+                        f"two projects are called {folder.name!r}: {found[folder.name].folder} and {folder}; rename one"
+                    )
                 found[folder.name] = Definition(folder.name, folder)
     return found
 

@@ -6,9 +6,10 @@ it, store what it returns and remember the result.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -87,6 +88,11 @@ class Session:
     def code(self) -> CodeIndex:
         return CodeIndex(self.settings.home / "cache" / "code.json", self.settings.projects)
 
+    @cached_property
+    def _scratch(self) -> tempfile.TemporaryDirectory[str]:
+        """Folders of artifacts read by this session; deleted with it."""
+        return tempfile.TemporaryDirectory(prefix="pipelines-")
+
     def codec(self, name: str) -> Codec[Any]:
         """A platform codec, or the project's own for `data` and `model`."""
         return {"data": lambda: self.project.data_codec, "model": lambda: self.project.model_codec}.get(
@@ -94,8 +100,8 @@ class Session:
         )()
 
     def read(self, ref: Ref) -> Any:
-        """The value a reference stands for."""
-        return self.codec(ref.codec).read(self.store.fetch(ref))
+        """The value a reference stands for. Where that is a folder, it is there as long as the session is."""
+        return self.codec(ref.codec).read(self.store.fetch(ref, Path(self._scratch.name)))
 
 
 Results = Mapping[str, StageResult]
@@ -176,7 +182,7 @@ def execute(
         result = StageResult.model_validate_json(known)
         if all(session.store.holds(ref) for ref in result.outputs.values()):
             return result.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
-    with tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
+    with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark)
         values = _call(context)
         outputs = save(session, node, values, mark)
@@ -224,19 +230,26 @@ def save(session: Session, node: Node, values: Mapping[str, Any], mark: str) -> 
     return refs
 
 
+@contextlib.contextmanager
+def _machine_errors(node: Node) -> Iterator[None]:
+    """What the machine does to a stage is no fault of the data: it may be run again."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        raise InfrastructureError(
+            f"stage {node.name!r} could not go on: {error or type(error).__name__}; "
+            "free what it names and run again, finished stages are not repeated"
+        ) from error
+
+
 def _call(context: Context) -> dict[str, Any]:
-    """Run the body; sort what escapes it into the error tree, and keep the evidence of a data error."""
+    """Run the body, and keep the evidence of a data error."""
     body = load_object(context.node.stage.body)
     try:
         values: dict[str, Any] = body(context)
     except DataError as error:
         error.outputs = save(context.session, context.node, error.outputs, context.fingerprint)
         raise
-    except (OSError, MemoryError) as error:
-        raise InfrastructureError(
-            f"stage {context.node.name!r} could not go on: {error or type(error).__name__}; "
-            "free what it names and run again, finished stages are not repeated"
-        ) from error
     missing = {output.name for output in context.node.stage.writes} - set(values)
     if missing:
         raise ConfigError(f"stage {context.node.name!r} did not return {sorted(missing)}, which the graph declares")

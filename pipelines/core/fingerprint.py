@@ -28,6 +28,11 @@ from pipelines.core.store import sha256_of, write_atomically
 
 LOCK = ROOT / "requirements.lock"
 
+_DECLARATIONS = {"pipelines.core.graph"}
+"""Names the bodies of all stages; what a node takes from it is in its fingerprint anyway."""
+_FORMAT = 2
+"""Of the cache file; raise it when `_imports` changes."""
+
 
 def digest_of(value: Any) -> str:
     """sha256 of a plain value's JSON, keys sorted."""
@@ -77,18 +82,19 @@ class CodeIndex:
         self.cache_file = cache_file
         self.projects = tuple(projects)
         try:
-            self.known: dict[str, Any] = json.loads(cache_file.read_text())
+            cached = json.loads(cache_file.read_text())
         except (OSError, ValueError):
-            self.known = {}
+            cached = {}
+        self.known: dict[str, Any] = cached["files"] if cached.get("format") == _FORMAT else {}
         self._changed = False
 
     def digest(self, modules: Iterable[str]) -> str:
         """Digest of the source of these modules and all they import from `pipelines`. A package stands for its files."""
         files = self.closure(modules)
         if self._changed:
-            write_atomically(self.cache_file, json.dumps(self.known).encode())
+            write_atomically(self.cache_file, json.dumps({"format": _FORMAT, "files": self.known}).encode())
             self._changed = False
-        return digest_of(sorted((module, self._entry(path)["sha256"]) for module, path in files.items()))
+        return digest_of(sorted((module, self._entry(module, path)["sha256"]) for module, path in files.items()))
 
     def closure(self, modules: Iterable[str]) -> dict[str, Path]:
         """Module name to file, for these modules and all they import from `pipelines`."""
@@ -96,13 +102,13 @@ class CodeIndex:
         todo = list(modules)
         while todo:
             module = todo.pop()
-            path = self._file(module)
-            if path is None or module in found:
+            if not module or module in found or module in _DECLARATIONS or (path := self._file(module)) is None:
                 continue
             found[module] = path
-            todo += self._entry(path)["imports"]
+            todo.append(module.rpartition(".")[0])  # importing a module runs the packages around it
+            todo += self._entry(module, path)["imports"]
             if path.name == "__init__.py" and module.startswith("pipelines.projects."):
-                todo += [f"{module}.{sibling.stem}" for sibling in path.parent.glob("*.py") if sibling.stem != "__init__"]
+                todo += [f"{module}.{child.name.removesuffix('.py')}" for child in path.parent.glob("[!_.]*")]
         return found
 
     def _file(self, module: str) -> Path | None:
@@ -116,30 +122,34 @@ class CodeIndex:
                     return path
         return None
 
-    def _entry(self, path: Path) -> dict[str, Any]:
+    def _entry(self, module: str, path: Path) -> dict[str, Any]:
         status = path.stat()
         stamp = [status.st_mtime_ns, status.st_size]
         entry: dict[str, Any] | None = self.known.get(str(path))
         if entry is None or entry["stamp"] != stamp:
-            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(path))}
+            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(module, path))}
             self.known[str(path)] = entry
             self._changed = True
         return entry
 
 
-def _imports(path: Path) -> set[str]:
+def _imports(module: str, path: Path) -> set[str]:
     """Modules of `pipelines` that a file imports anywhere, or names as 'pipelines.module:object'."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise ConfigError(f"{path}:{error.lineno}: {error.msg}; mend it and run again") from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(f"{path} is not Python source: {error}; mend it and run again") from error
     names: set[str] = set()
     for item in ast.walk(tree):
         if isinstance(item, ast.Import):
             names.update(alias.name for alias in item.names)
-        elif isinstance(item, ast.ImportFrom) and item.module:
-            names.add(item.module)
-            names.update(f"{item.module}.{alias.name}" for alias in item.names)
+        elif isinstance(item, ast.ImportFrom):
+            around = package[: len(package) - item.level + 1] if item.level else []
+            source = ".".join([*around, *filter(None, [item.module])])
+            names.update([source, *(f"{source}.{alias.name}" for alias in item.names)])
         elif isinstance(item, ast.Constant) and isinstance(item.value, str) and ":" in item.value:
             names.add(item.value.partition(":")[0])
     return {name for name in names if name.startswith("pipelines.") and name.replace(".", "").isidentifier()}

@@ -69,8 +69,11 @@ class History(BaseModel):
 
     @property
     def blocked(self) -> set[str]:
-        """Digests of models that were rolled back; they are not promoted again."""
-        gone = {e.replaced for e in self.entries if e.kind == "rollback"}
+        """Digests of models that were rolled back; they are not promoted again, unless a person restored them since."""
+        gone: set[int | None] = set()
+        for entry in self.entries:
+            if entry.kind == "rollback":
+                gone = (gone | {entry.replaced}) - {entry.version}
         return {e.model.digest for e in self.entries if e.kind == "promotion" and e.version in gone and e.model}
 
     @property

@@ -39,14 +39,14 @@ class Settings(BaseModel):
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         env = os.environ if environ is None else environ
-        home = Path(env.get("PIPELINES_HOME", ROOT / ".pipelines")).expanduser().absolute()
+        home = Path(env.get("PIPELINES_HOME") or ROOT / ".pipelines").expanduser().absolute()
         return cls(
             home=home,
-            data=Path(env.get("PIPELINES_DATA", ROOT / "data")).expanduser().absolute(),
-            store=env.get("PIPELINES_STORE", str(home / "store")),
-            tracking=env.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
-            artifacts=env.get("PIPELINES_MLFLOW_ARTIFACTS", str(home / "mlflow-artifacts")),
-            remote=env.get("PIPELINES_DVC_REMOTE", str(home / "dvc-remote")),
+            data=Path(env.get("PIPELINES_DATA") or ROOT / "data").expanduser().absolute(),
+            store=env.get("PIPELINES_STORE") or str(home / "store"),
+            tracking=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+            artifacts=env.get("PIPELINES_MLFLOW_ARTIFACTS") or str(home / "mlflow-artifacts"),
+            remote=env.get("PIPELINES_DVC_REMOTE") or str(home / "dvc-remote"),
             mirror=env.get("PIPELINES_MIRROR") or None,
             projects=tuple(Path(p).absolute() for p in env.get("PIPELINES_PROJECTS", "").split(os.pathsep) if p),
             study=env.get("PIPELINES_STUDY") or None,

@@ -76,6 +76,9 @@ class Backend(Protocol):
     def download(self, key: str) -> Path:
         """A local file with the bytes of `key`. Raises KeyError when there is none."""
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+
     def create(self, key: str, content: bytes) -> bool:
         """Write a record unless the key exists; say whether this call wrote it. Atomic among all writers."""
 
@@ -115,6 +118,9 @@ class FolderBackend:
         if not path.is_file():
             raise KeyError(key)
         return path
+
+    def has(self, key: str) -> bool:
+        return (self.root / key).is_file()
 
     def create(self, key: str, content: bytes) -> bool:
         target = self.root / key
@@ -160,16 +166,19 @@ class S3Backend:
 
     @contextlib.contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (Boto3Error, BotoCoreError, ClientError) as error:
             raise InfrastructureError(
                 f"{doing} in bucket {self.bucket!r} failed: {error}; check its URL and credentials"
             ) from error
 
     def upload(self, key: str, source: Path) -> None:
+        if self.has(key):
+            return
         with self._errors(f"storing {key}"):
             self.client.upload_file(str(source), self.bucket, self._key(key))
 
@@ -189,6 +198,18 @@ class S3Backend:
                 raise
             self.cache.replace(key, local.read_bytes())
         return self.cache.download(key)
+
+    def has(self, key: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        with self._errors(f"looking for {key}"):
+            try:
+                self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                    return False
+                raise
+        return True
 
     def create(self, key: str, content: bytes) -> bool:
         from botocore.exceptions import ClientError
@@ -280,15 +301,15 @@ class Store:
             raise DataError(f"artifact {digest[:12]}… is not in the store; run the stage that writes it again, with --fresh")
         return Manifest.model_validate_json(record)
 
-    def fetch(self, ref: Ref) -> Path:
-        """A local copy of an artifact, its hash verified: a file, or a folder that belongs to the caller.
+    def fetch(self, ref: Ref, under: Path | None = None) -> Path:
+        """A local copy of an artifact, its hash verified: a file, or a new folder `under` one that the caller deletes.
 
         Raises DataError when the artifact is missing or its bytes are not those it was named after.
         """
         files = self.manifest(ref.digest).files
         if files is None:
             return self._verified(ref.name, ref.digest)
-        folder = Path(tempfile.mkdtemp(prefix=f"pipelines-{ref.name}-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"pipelines-{ref.name}-", dir=under))
         for name, digest in files.items():
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
@@ -300,13 +321,12 @@ class Store:
         return folder
 
     def holds(self, ref: Ref) -> bool:
-        """Whether the manifest and the object of a reference are there (the bytes are verified on reading)."""
-        try:
-            self.backend.download(f"manifests/{ref.digest}.json")
-            self.backend.download(_object(ref.digest))
-        except KeyError:
+        """Whether all of an artifact is there (the bytes are verified on reading)."""
+        record = self.read(f"manifests/{ref.digest}.json")
+        if record is None:
             return False
-        return True
+        files = Manifest.model_validate_json(record).files or {}
+        return all(self.backend.has(_object(digest)) for digest in {ref.digest, *files.values()})
 
     def _verified(self, what: str, digest: str) -> Path:
         try:
