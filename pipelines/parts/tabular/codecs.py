@@ -1,0 +1,114 @@
+"""Files for tables and models, the same bytes for the same content, and never able to run code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Parquet:
+    """A pandas table. Categories keep their levels and order; the index is not kept."""
+
+    name = "parquet"
+
+    def write(self, value: pd.DataFrame, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pa.Table.from_pandas(value, preserve_index=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"the table cannot be written: {error}; give each column one type, or leave it as text") from error
+        pq.write_table(table, path, compression="zstd", row_group_size=1 << 20)
+
+    def read(self, path: Path) -> pd.DataFrame:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            frame: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path} is not a whole parquet file: {error}; run the stage that writes it again") from error
+        return frame
+
+    def columns(self, value: pd.DataFrame) -> dict[str, str]:
+        """Column name to type, for the manifest."""
+        return {str(name): str(dtype) for name, dtype in value.dtypes.items()}
+
+
+TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
+)
+"""Types beyond scikit-learn's public estimators that a model file may hold. Ours, never the file's own list."""
+
+
+class Skops:
+    """A fitted scikit-learn compatible model, in a folder: `model.skops` and `meta.json`.
+
+    A model file can only rebuild objects of known types: scikit-learn's estimators, numpy's arrays, `TRUSTED` and the
+    types named here (classes of the project, as `module.Name`). Anything else is refused before it is built.
+
+    The bytes depend on the model only: skops names parts by memory address and stamps them with the time, so parts are
+    renumbered in the order they appear, and the stamps are fixed.
+    """
+
+    name = "skops"
+
+    def __init__(self, trusted: Iterable[str] = ()) -> None:
+        self.trusted = frozenset((*TRUSTED, *trusted))
+
+    def write(self, value: Any, path: Path) -> None:
+        import skops.io
+
+        from pipelines.parts.tabular.canonical import canonical
+
+        content = canonical(skops.io.dumps(value))
+        if unknown := self._unknown(content):
+            raise ConfigError(
+                f"the model holds {', '.join(unknown)}, which could not be loaded again; add what is safe to load to the "
+                "project's model_codec = Skops(trusted=(...)), or keep it out of the model"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "model.skops").write_bytes(content)
+        meta = {
+            "class": f"{type(value).__module__}.{type(value).__qualname__}",
+            "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "skops", "xgboost-cpu")},
+        }
+        (path / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def read(self, path: Path) -> Any:
+        import zipfile
+
+        import skops.io
+
+        file = path / "model.skops"
+        try:
+            content = file.read_bytes()
+            unknown = self._unknown(content)
+        except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{file} is not a model this platform wrote ({error}); it was not loaded") from error
+        if unknown:
+            raise DataError(
+                f"{file} asks to build {', '.join(unknown)}; only types on the project's own list are built, so it was not "
+                "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
+            )
+        return skops.io.loads(content, trusted=sorted(self.trusted))
+
+    def _unknown(self, content: bytes) -> list[str]:
+        import skops.io
+
+        return [name for name in skops.io.get_untrusted_types(data=content) if name not in self.trusted]

@@ -1,0 +1,87 @@
+"""Rows as a caller of a deployed model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.core.contract import Probes
+from pipelines.core.errors import DataError, did_you_mean
+from pipelines.parts.tabular.loading import read_table
+from pipelines.parts.tabular.parse import EXPECTED, Parsed
+from pipelines.parts.tabular.schema import Schema
+
+
+def given(rows: Any, schema: Schema) -> pd.DataFrame:
+    """A data frame from a data frame, a list of mappings, one mapping, or the path of a file; no rows give no rows."""
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    if isinstance(rows, str | Path):
+        return read_table(Path(rows))
+    rows = [rows] if isinstance(rows, Mapping) else rows
+    if not (isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows)):
+        raise DataError(f"expected a table, a list of mappings or the path of a file, found {type(rows).__name__}")
+    frame = pd.DataFrame(list(rows))
+    return frame if len(frame.columns) else pd.DataFrame(columns=[*schema.ids, *schema.features], dtype=object)
+
+
+def refuse(given: pd.DataFrame, parsed: Parsed, schema: Schema) -> None:
+    """Raise one DataError that names every missing column, cell of a wrong type, missing cell and unknown category."""
+    faults = [f"column {name!r} is missing; {did_you_mean(name, map(str, given.columns))}" for name in parsed.missing]
+    for name in parsed.frame.columns:
+        column, cells = schema[str(name)], parsed.frame[name]
+        unfit = parsed.unfit.get(column.name, pd.Series(False, index=cells.index))
+        faults += _named(given, column.name, unfit, f"expected {EXPECTED[column.kind]}")
+        if not column.nullable and column.name not in schema.ids:
+            faults += _named(given, column.name, cells.isna() & ~unfit, "expected a value")
+        if column.levels:
+            unseen = cells.notna() & ~cells.isin(column.levels)
+            faults += _named(given, column.name, unseen, f"expected one of {', '.join(map(repr, column.levels))}")
+    if faults:
+        raise DataError("these rows cannot be predicted:\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+def _named(given: pd.DataFrame, name: str, wrong: pd.Series[bool], expected: str) -> list[str]:
+    positions = np.flatnonzero(wrong.to_numpy())
+    if not len(positions):
+        return []
+    more = f" (and {len(positions) - 1:,} more rows)" if len(positions) > 1 else ""
+    return [f"column {name!r}: {expected}, found {given[name].iloc[positions[0]]!r} in row {positions[0]}{more}"]
+
+
+class TableProbes(Probes[pd.DataFrame]):
+    """How the conformance suite breaks a table."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def relabel(self, data: pd.DataFrame, order: Sequence[int]) -> pd.DataFrame:
+        assert self.schema.target is not None, "only a table with a target has labels to exchange"
+        return data.assign(**{self.schema.target: data[self.schema.target].iloc[np.asarray(order)].to_numpy()}).astype(
+            {self.schema.target: data[self.schema.target].dtype}
+        )
+
+    def inputs(self, data: pd.DataFrame) -> Mapping[str, Any]:
+        return {str(n): data[n].to_numpy() for n in data.columns if n not in (*self.schema.ids, self.schema.target)}
+
+    def label(self, data: pd.DataFrame) -> Any:
+        assert self.schema.target is not None, "only a table with a target has labels"
+        return data[self.schema.target].to_numpy()
+
+    def broken_rows(self, rows: Any) -> Mapping[str, Any]:
+        """A required column gone, a number that is text, a category nobody declared, a needed cell left out."""
+        broken: dict[str, Any] = {}
+        for column in (self.schema[name] for name in self.schema.features):
+            if not column.optional:
+                broken[f"{column.name} is missing"] = [{k: v for k, v in row.items() if k != column.name} for row in rows]
+            if column.numeric:
+                broken[f"{column.name} is text"] = [{**row, column.name: "a lot"} for row in rows]
+            if column.levels:
+                broken[f"{column.name} is a new category"] = [{**row, column.name: "never seen"} for row in rows]
+            if not column.nullable:
+                broken[f"{column.name} is blank"] = [{**row, column.name: None} for row in rows]
+        return broken
