@@ -1,0 +1,22 @@
+"""How long one prediction takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+
+def latency_ms(call: Callable[[], object], *, warm_up: int = 2, repeats: int = 15, seconds: float = 0.5) -> float:
+    """Median wall time of `call` in milliseconds, after `warm_up` calls that are not counted.
+
+    Repeats until `repeats` calls were timed or `seconds` have passed, and times at least one.
+    """
+    for _ in range(warm_up):
+        call()
+    times: list[float] = []
+    while not times or (len(times) < repeats and sum(times) < seconds):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1000 * median(times)

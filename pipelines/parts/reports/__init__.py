@@ -1,0 +1,1 @@
+"""Pages and numbers for people: the model card, the drift summary, what `dvc plots` reads."""
