@@ -1,0 +1,108 @@
+"""Churn's sample profile in one process: cold, reused, and what the platform itself costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Timing, timed
+from pipelines.core.contract import Project
+from pipelines.core.settings import Settings
+
+RUN = [sys.executable, "-m", "pipelines", "run", "churn", "--profile", "sample"]
+
+
+def measure(repeats: int) -> list[Timing]:
+    """Whole processes, then the share of the platform measured inside one."""
+    cold = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as home:
+            _with_data(Path(home))
+            cold += timed(RUN, 1, _environment(home))
+    with tempfile.TemporaryDirectory() as home:
+        _with_data(Path(home))
+        timed(RUN, 1, _environment(home))
+        reused = timed(RUN, repeats, _environment(home))
+        inside = [
+            json.loads(
+                subprocess.run(
+                    [sys.executable, "-m", "bench.in_process"], env=_environment(home), check=True, capture_output=True, text=True
+                ).stdout.splitlines()[-1]
+            )
+            for _ in range(repeats)
+        ]
+    return [
+        Timing("whole chain, cold process", cold),
+        Timing("whole chain, everything reused, cold process", reused),
+        Timing("platform's share of a fresh chain, imports done", [one["platform"] for one in inside]),
+        Timing("a reused stage", [one["reused"] for one in inside], per=inside[0]["nodes"]),
+    ]
+
+
+def _environment(home: str) -> dict[str, str]:
+    return {**os.environ, "PIPELINES_HOME": home, "PIPELINES_DATA": f"{home}/data"}
+
+
+def _with_data(home: Path) -> None:
+    """The downloaded file is there already: what is measured is the platform, not the network."""
+    downloads = Settings.load().home / "cache" / "downloads"
+    subprocess.run([sys.executable, "-m", "pipelines", "data", "fetch", "churn"], check=True, capture_output=True)
+    (home / "cache").mkdir(parents=True)
+    (home / "cache" / "downloads").symlink_to(downloads)
+
+
+def _inside() -> dict[str, float]:
+    """Seconds of a warm fresh chain spent outside the project's own methods, and of a chain that is reused."""
+    from pipelines.tracking.runs import MlflowTracker
+
+    from pipelines.core.execution import Session
+    from pipelines.core.run import Run
+    from pipelines.runners import in_process
+
+    def chain(fresh: bool) -> tuple[float, float]:
+        session = Session(Run(project="churn", profile="sample", fresh=fresh))
+        spent = _time_methods(session.project)
+        started = time.perf_counter()
+        in_process.run(session, tracker=MlflowTracker(session.settings))
+        return time.perf_counter() - started, sum(spent)
+
+    chain(fresh=True)  # pays the imports
+    total, project = chain(fresh=True)
+    reused, _ = chain(fresh=False)
+    nodes = len(Session(Run(project="churn", profile="sample")).graph.nodes)
+    return {"platform": total - project, "project": project, "reused": reused, "nodes": nodes}
+
+
+def _time_methods(project: Project[Any, Any]) -> list[float]:
+    """Wrap the methods of the contract so that the outermost call of each adds its seconds to the list returned."""
+    spent: list[float] = []
+    depth = 0
+
+    def wrapped(method: Any) -> Any:
+        @wraps(method)
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal depth
+            started, depth = time.perf_counter(), depth + 1
+            try:
+                return method(*arguments, **named)
+            finally:
+                depth -= 1
+                if not depth:
+                    spent.append(time.perf_counter() - started)
+
+        return call
+
+    for name in Project.__abstractmethods__:
+        setattr(project, name, wrapped(getattr(project, name)))
+    return spent
+
+
+if __name__ == "__main__":
+    print(json.dumps(_inside()))
