@@ -42,5 +42,6 @@ class StageResult(BaseModel):
     fingerprint: str
     outputs: dict[str, Ref]
     reused: bool = False
+    """Answered from the store, or, for a stage that always runs, it found nothing left to do."""
     seconds: float = 0.0
     """Wall time of the body, reading and writing included; of the look-up when reused."""

@@ -178,15 +178,17 @@ def execute(
     history = session.ledger.history(session.run.project)
     mark = _mark(session, node, inputs, history)
     memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
-    if node.stage.reuse and not session.run.fresh and (known := session.store.read(memo)):
-        result = StageResult.model_validate_json(known)
-        if all(session.store.holds(ref) for ref in result.outputs.values()):
-            return result.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
+    known = None if session.run.fresh else session.store.read(memo)
+    before = StageResult.model_validate_json(known) if known else None
+    if before and node.stage.reuse and all(session.store.holds(ref) for ref in before.outputs.values()):
+        return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark)
         values = _call(context)
         outputs = save(session, node, values, mark)
     result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
+    if before and not node.stage.reuse and before.outputs == outputs:  # it acts on the world, and found nothing left to do
+        return result.model_copy(update={"reused": True})
     session.store.replace(memo, result.model_dump_json(indent=1).encode())
     return result
 
