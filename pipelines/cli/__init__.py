@@ -1,0 +1,26 @@
+"""The `pipelines` command: one module a noun, each importing what it needs only when its command runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error is told as a sentence, or as JSON where that was asked for."""
+    from pipelines.cli import app, failures, output
+    from pipelines.core.settings import quiet_environment
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    quiet_environment()
+    try:
+        with output.opened(as_json="--json" in arguments):
+            try:
+                return app.invoke(arguments)
+            except (Exception, KeyboardInterrupt, SystemExit) as error:
+                return failures.tell(error, debug=debug)
+    except BrokenPipeError:  # the reader went away, as `head` does
+        sys.stderr.close()
+        return 0

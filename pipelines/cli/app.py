@@ -1,0 +1,51 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import projects, run
+
+app = typer.Typer(
+    name="pipelines",
+    help="From raw data to champion: run projects, look at what happened, and get back to any earlier state.",
+    epilog="Exit codes: 0 done, 1 a gate or check said no, 2 wrong use, 3 bad data, 4 infrastructure.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors. May stand anywhere in the line.")] = False,
+) -> None: ...
+
+
+RUN = "Run"
+LOOK = "Look"
+SERVE = "Serve and undo"
+DEVELOP = "Make projects"
+OPERATE = "Operate"
+
+app.command("list", rich_help_panel=LOOK)(projects.list_projects)
+app.command("run", rich_help_panel=RUN)(run.run)
+app.command("lint", rich_help_panel=DEVELOP)(projects.lint)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run the command line; return its exit code. Raises what the command raises."""
+    from typer.exceptions import TyperException
+
+    from pipelines.cli.failures import usage
+
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(arguments), prog_name="pipelines", standalone_mode=False)
+    except TyperException as error:
+        return usage(error)
+    return code if isinstance(code, int) else 0

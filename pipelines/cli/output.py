@@ -1,0 +1,93 @@
+"""Where a command's words go: its result to stdout, everything else to stderr.
+
+With ``--json`` stdout holds one JSON document and nothing else: whatever libraries print there meanwhile, from Python or
+from C, is sent to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass
+class Streams:
+    """The streams of one command."""
+
+    as_json: bool = False
+    stdout: IO[str] = field(default_factory=lambda: sys.stdout)
+
+    @cached_property
+    def result(self) -> Console:
+        """For what the command was asked for."""
+        from rich.console import Console
+
+        return Console(file=self.stdout, highlight=False)
+
+    @cached_property
+    def aside(self) -> Console:
+        """For progress, notes, warnings and errors."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr, highlight=False)
+
+
+_now = Streams()
+
+
+def streams() -> Streams:
+    """The streams of the command that runs."""
+    return _now
+
+
+def emit(document: Any) -> None:
+    """Print the result as JSON."""
+    _now.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def note(text: str) -> None:
+    """A line beside the result."""
+    _now.aside.print(text)
+
+
+@contextlib.contextmanager
+def opened(*, as_json: bool) -> Iterator[None]:
+    """Arrange the streams for one command and put them back afterwards."""
+    global _now
+    before, _now = _now, Streams(as_json, sys.stdout)
+    try:
+        with _stdout_kept_clean(_now) if as_json else contextlib.nullcontext():
+            yield
+            _now.stdout.flush()
+    finally:
+        _now = before
+
+
+@contextlib.contextmanager
+def _stdout_kept_clean(streams: Streams) -> Iterator[None]:
+    """Send what others write to stdout to stderr, while `streams.stdout` still writes to the real one."""
+    real = sys.stdout
+    try:
+        real.flush()
+        kept = os.dup(real.fileno())
+    except (OSError, ValueError):  # a stream of a test or a notebook: there is no descriptor to move
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+        return
+    os.dup2(sys.stderr.fileno(), real.fileno())
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream, contextlib.redirect_stdout(sys.stderr):
+            streams.stdout = stream
+            yield
+    finally:
+        os.dup2(kept, real.fileno())
+        os.close(kept)

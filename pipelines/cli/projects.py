@@ -1,0 +1,108 @@
+"""Projects: which there are, and whether their definitions are sound."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli.output import emit, streams
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; keys in docs/cli.md.")]
+Name = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Name of a project; `pipelines list` shows them.", show_default=False)
+]
+
+
+def list_projects(as_json: Json = False) -> None:
+    """Show the projects, their candidates, schedules and champions.
+
+    A project whose files are wrong is listed with its fault and harms no other.
+    """
+    from pipelines.core.discovery import find_projects
+
+    rows = [_described(definition) for definition in find_projects().values()]
+    if as_json:
+        emit(rows)
+        return
+    from rich.table import Table
+
+    table = Table(title="Projects", title_justify="left", title_style="bold")
+    for column in ("project", "what it predicts", "candidates", "schedule (UTC)", "champion"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        if row["fault"]:
+            table.add_row(
+                row["project"], f"[red]{row['fault'].splitlines()[0]}[/]\n`pipelines lint {row['project']}` lists all", "", "", ""
+            )
+            continue
+        champion = row["champion"]
+        table.add_row(
+            f"[bold]{row['project']}[/]",
+            row["title"],
+            ", ".join(row["candidates"]),
+            row["schedule"] or "by hand",
+            f"version {champion['version']} ({champion['candidate']})" if champion else "[dim]none yet[/]",
+        )
+    streams().result.print(table if rows else "No projects yet. `pipelines new NAME` makes one.")
+
+
+def _described(definition: Any) -> dict[str, Any]:
+    from pipelines.core.errors import ConfigError
+    from pipelines.core.ledger import Ledger
+    from pipelines.core.settings import Settings
+    from pipelines.core.store import Store
+
+    row: dict[str, Any] = {"project": definition.name, "folder": str(definition.folder), "fault": None}
+    try:
+        deployment = definition.deployment
+        row |= {
+            "title": deployment.title,
+            "system": deployment.system,
+            "owner": deployment.owner,
+            "schedule": deployment.schedule,
+            "monitoring": deployment.monitoring,
+            "profiles": definition.profiles,
+            "candidates": definition.candidates,
+        }
+    except ConfigError as error:
+        return {**row, "fault": str(error)}
+    settings = Settings.load()
+    champion = Ledger(Store.open(settings.store, settings.home / "cache" / "store")).history(definition.name).champion
+    row["champion"] = champion and {
+        "version": champion.version,
+        "candidate": champion.candidate,
+        "since": champion.at.isoformat(),
+    }
+    return row
+
+
+def lint(
+    project: Annotated[
+        str | None, typer.Argument(metavar="[PROJECT]", help="All projects when left out.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check project definitions without running them: all faults at once, with file and line.
+
+    `run` does the same before it starts.
+    """
+    from pipelines.core.discovery import find_project, find_projects
+    from pipelines.core.lint import lint as faults_in
+
+    definitions = [find_project(project)] if project else list(find_projects().values())
+    found = {definition.name: faults_in(definition) for definition in definitions}
+    if as_json:
+        emit(
+            {
+                name: [{"file": str(fault.file), "line": fault.line, "what": fault.what} for fault in faults]
+                for name, faults in found.items()
+            }
+        )
+    else:
+        for name, faults in found.items():
+            streams().result.print(f"[red]✗ {name}[/]" if faults else f"[green]✓[/] {name}")
+            for fault in faults:
+                streams().result.print(f"  {fault}", soft_wrap=True, markup=False)
+    if any(found.values()):
+        raise typer.Exit(1)

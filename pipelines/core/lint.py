@@ -1,0 +1,313 @@
+"""The pre-flight linter: everything that is wrong with a project's definition, at once, before anything runs.
+
+A rule is a small function that yields faults; `RULES` lists them. A rule that needs the project's Python says nothing when
+that cannot be imported: one fault tells so, with file and line, and the other rules still speak.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.core import config, graph
+from pipelines.core.config import Deployment, Params, cron_faults, faults_of, resolve_params
+from pipelines.core.contract import Project
+from pipelines.core.discovery import SHIPPED, Definition
+from pipelines.core.errors import ConfigError, did_you_mean
+from pipelines.core.settings import ROOT
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a project, and where."""
+
+    file: Path
+    line: int | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.what}"
+
+
+@dataclass
+class Subject:
+    """A project under examination; what several rules need is worked out once."""
+
+    definition: Definition
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """What `--set` adds, judged as if it stood in params.yaml."""
+
+    @property
+    def folder(self) -> Path:
+        return self.definition.folder
+
+    @property
+    def params_file(self) -> Path:
+        return self.definition.params_file
+
+    @property
+    def module(self) -> Path:
+        return self.folder / "__init__.py"
+
+    @property
+    def deployment_file(self) -> Path:
+        return self.folder / "deployment.yaml"
+
+    @cached_property
+    def resolved(self) -> dict[str, dict[str, Any]]:
+        """Profile to unchecked parameters. Raises ConfigError when the file cannot be read."""
+        return {name: resolve_params(self.params_file, name, self.overrides) for name in self.definition.profiles}
+
+    @cached_property
+    def params(self) -> dict[str, Params]:
+        """Profile to parameters, of the profiles that are right."""
+        try:
+            resolved = self.resolved
+        except ConfigError:
+            return {}
+        return {name: Params.model_validate(raw) for name, raw in resolved.items() if not faults_of(Params, raw)}
+
+    @cached_property
+    def imported(self) -> Project[Any, Any] | Fault:
+        """The project, or why it cannot be imported."""
+        try:
+            return self.definition.project()
+        except ConfigError as error:
+            return Fault(self.module, None, str(error))
+        except Exception as error:
+            return Fault(*_origin(error, self.folder), f"cannot be imported: {type(error).__name__}: {error}")
+
+    @property
+    def project(self) -> Project[Any, Any] | None:
+        return None if isinstance(self.imported, Fault) else self.imported
+
+    def in_params(self, place: Sequence[str | int], what: str, profiles: Sequence[str]) -> Fault:
+        """A fault of params.yaml, with its line, and with its profiles when it is not in all of them."""
+        where = "" if set(profiles) == set(self.definition.profiles) else f" (profile {', '.join(profiles)})"
+        lines = (_line(self.params_file, ("profiles", profile, *place)) for profile in profiles)
+        line = next((line for line in lines if line), None) or _line(self.params_file, place)
+        return Fault(self.params_file, line, f"{'.'.join(map(str, place))}: {what}{where}")
+
+
+def lint(definition: Definition, overrides: Mapping[str, Any] | None = None) -> list[Fault]:
+    """All faults of a project's definition, in the order of the rules; none when it may run."""
+    subject = Subject(definition, overrides or {})
+    return [fault for rule in RULES for fault in rule(subject)]
+
+
+def refuse_faults(definition: Definition, overrides: Mapping[str, Any] | None = None) -> None:
+    """Raises ConfigError that lists all faults of a definition, if there are any."""
+    if faults := lint(definition, overrides):
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise ConfigError(
+            f"project {definition.name!r} has {count}; mend and run again\n" + "\n".join(f"  - {fault}" for fault in faults)
+        )
+
+
+# rules ------------------------------------------------------------------------------------------------------------------
+
+
+def name_is_usable(subject: Subject) -> Iterator[Fault]:
+    if not re.fullmatch(config.Name, subject.definition.name):
+        yield Fault(
+            subject.folder,
+            None,
+            f"{subject.definition.name!r} cannot name a project: expected a small letter, then 1 to 40 small letters, digits "
+            "or underscores, because it becomes a module, a DAG id and a registered model; rename the folder",
+        )
+    if subject.project and subject.project.name != subject.definition.name:
+        yield Fault(
+            subject.module, None, f"name is {subject.project.name!r}, but the folder is {subject.definition.name!r}; use one"
+        )
+
+
+def params_are_valid(subject: Subject) -> Iterator[Fault]:
+    try:
+        resolved = subject.resolved
+    except ConfigError as error:
+        yield Fault(subject.params_file, None, str(error).removeprefix(f"{subject.params_file}: "))
+        return
+    for missing in sorted({"full", "sample"} - set(resolved)):
+        yield Fault(subject.params_file, _line(subject.params_file, ("profiles",)), f"profiles: there is no {missing!r}; add it")
+    yield from _by_profile(subject, {name: faults_of(Params, raw) for name, raw in resolved.items()})
+
+
+def sections_fit_the_project(subject: Subject) -> Iterator[Fault]:
+    """`features`, `score` and each candidate against the schemas the project declares."""
+    if subject.project:
+        project = subject.project
+        yield from _by_profile(subject, {name: _section_faults(project, params) for name, params in subject.params.items()})
+
+
+def _section_faults(project: Project[Any, Any], params: Params) -> list[config.Fault]:
+    sections = [
+        (("features",), project.feature_params, params.features),
+        (("score",), project.score_params, params.score),
+        *(
+            (("train", "candidates", name), project.candidate_params[name], given)
+            for name, given in params.train.candidates.items()
+            if name in project.candidate_params
+        ),
+    ]
+    faults = [
+        config.Fault((*place, *fault.place), fault.what)
+        for place, schema, given in sections
+        for fault in faults_of(schema, given or {})
+    ]
+    unknown = [name for name in params.train.candidates if name not in project.candidate_params]
+    return faults + [
+        config.Fault(
+            ("train", "candidates", name),
+            f"{type(project).__name__}.candidate_params has no schema for it; {did_you_mean(name, project.candidate_params)}",
+        )
+        for name in unknown
+    ]
+
+
+def candidates_have_usable_names(subject: Subject) -> Iterator[Fault]:
+    bad = {
+        profile: [
+            config.Fault(
+                ("train", "candidates", name),
+                f"{name!r} cannot name a candidate: expected a small letter, then 1 to 40 small letters, digits or underscores",
+            )
+            for name in params.train.candidates
+            if not re.fullmatch(config.Name, name)
+        ]
+        for profile, params in subject.params.items()
+    }
+    yield from _by_profile(subject, bad)
+
+
+def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
+    """DAGs and DVC take the candidates from the file, whatever the profile: a profile may tune them, not add any."""
+    declared = set(subject.definition.candidates) if subject.params else set()
+    for profile, params in subject.params.items():
+        for name in sorted(set(params.train.candidates) - declared):
+            yield subject.in_params(
+                ("train", "candidates", name), "declare it outside the profile too, where runners look for candidates", [profile]
+            )
+
+
+def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
+    file = subject.deployment_file
+    try:
+        raw = config.read_yaml(file)
+    except ConfigError as error:
+        yield Fault(file, None, str(error).removeprefix(f"{file}: "))
+        return
+    for fault in (*faults_of(Deployment, raw), *cron_faults(raw)):
+        yield Fault(file, _line(file, fault.place), str(fault))
+    profile = raw.get("profile", "full")
+    if subject.params and profile not in subject.definition.profiles:
+        known = did_you_mean(str(profile), subject.definition.profiles)
+        yield Fault(file, _line(file, ("profile",)), f"profile: params.yaml has no {profile!r}; {known}")
+
+
+def graph_is_sound(_: Subject) -> Iterator[Fault]:
+    """Every artifact a stage reads is written before it, and every stage's body and parameters exist."""
+    file = Path(graph.__file__)
+    for stages in (graph.TRAINING, graph.MONITORING):
+        written: set[str] = set()
+        for stage in stages:
+            for artifact in stage.reads:
+                if artifact not in written:
+                    known = did_you_mean(artifact, written)
+                    yield Fault(file, None, f"stage {stage.name!r} reads {artifact!r}, which no stage before it writes; {known}")
+            written |= {output.name for output in stage.writes}
+            for section in stage.params:
+                if section not in Params.model_fields:
+                    known = did_you_mean(section, Params.model_fields)
+                    yield Fault(file, None, f"stage {stage.name!r} depends on section {section!r} of params.yaml; {known}")
+            if fault := _missing_body(stage.body):
+                yield Fault(file, None, f"stage {stage.name!r}: {fault}")
+
+
+def docs_are_there(subject: Subject) -> Iterator[Fault]:
+    readme = subject.folder / "README.md"
+    if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
+        yield Fault(readme, None, "missing or empty; say what is predicted, for whom, from which data, and how well")
+    project = type(subject.project)
+    if subject.project and not (vars(project).get("__doc__") or sys.modules[project.__module__].__doc__):
+        yield Fault(subject.module, None, f"neither it nor its class {project.__name__} has a docstring; say what it predicts")
+
+
+def dag_file_is_there(subject: Subject) -> Iterator[Fault]:
+    dag = ROOT / "dags" / f"{subject.definition.name}.py"
+    if subject.folder.parent == SHIPPED and not dag.is_file():
+        yield Fault(dag, None, "missing; without it Airflow does not know the project; copy one of its neighbours, two lines")
+
+
+def project_can_be_imported(subject: Subject) -> Iterator[Fault]:
+    if isinstance(subject.imported, Fault):
+        yield subject.imported
+
+
+RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
+    name_is_usable,
+    params_are_valid,
+    candidates_have_usable_names,
+    profiles_have_the_same_candidates,
+    deployment_is_valid,
+    graph_is_sound,
+    docs_are_there,
+    dag_file_is_there,
+    project_can_be_imported,
+    sections_fit_the_project,
+)
+
+
+# helpers ----------------------------------------------------------------------------------------------------------------
+
+
+def _by_profile(subject: Subject, faults: Mapping[str, Sequence[config.Fault]]) -> Iterator[Fault]:
+    """Each fault once, with the profiles that have it."""
+    profiles: dict[tuple[tuple[str | int, ...], str], list[str]] = {}
+    for profile, found in faults.items():
+        for fault in found:
+            profiles.setdefault((fault.place, fault.what), []).append(profile)
+    for (place, what), having in profiles.items():
+        yield subject.in_params(place, what, having)
+
+
+def _line(file: Path, place: Sequence[str | int]) -> int | None:
+    """The line of a key in a YAML file, or of the nearest key above it that is there; None when the first is not."""
+    try:
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return None
+    line = None
+    for part in place:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((key, value) for key, value in pairs if key.value == str(part)), None)
+        if found is None:
+            return None if place[0] == "profiles" else line
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _origin(error: Exception, folder: Path) -> tuple[Path, int | None]:
+    """File and line inside a project where an import failed; its `__init__.py` when the failure is elsewhere."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Path(error.filename), error.lineno
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
+    return (Path(frames[-1].filename), frames[-1].lineno) if frames else (folder / "__init__.py", None)
+
+
+def _missing_body(path: str) -> str | None:
+    """Why `package.module:function` does not exist, found without importing it."""
+    module, _, function = path.partition(":")
+    file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    if not file.is_file():
+        return f"its body {path!r} names no module: {file} is missing"
+    functions = [item.name for item in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(item, ast.FunctionDef)]
+    return None if function in functions else f"{file} has no function {function!r}; {did_you_mean(function, functions)}"
