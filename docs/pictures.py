@@ -1,0 +1,85 @@
+"""Make the pictures in docs/images: `python docs/pictures.py flow` needs nothing, `… screens` needs a running stack.
+
+flow     docs/images/flow.svg, drawn from the graph
+screens  Airflow's page of the newest churn run, MLflow's, and the model card, in the system's Chromium
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+
+from pipelines.core.graph import MONITORING, TRAINING, Stage
+
+IMAGES = Path(__file__).parent / "images"
+BOX, HIGH, GAP, LEFT = 118, 46, 22, 16
+COLOURS = {"data": "#2f6f9f", "features": "#3b8a6e", "train": "#8a6d3b", "decide": "#7a4a8c", "monitor": "#a3513f"}
+
+
+def flow() -> None:
+    """The two chains, a box a stage, coloured by group; the names under a box are what it writes."""
+    rows = [(TRAINING, 40), (MONITORING, 190)]
+    width = LEFT * 2 + len(TRAINING) * (BOX + GAP)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 270" font-family="system-ui, sans-serif" role="img">',
+        "<title>The training chain and the monitoring chain</title>",
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0 8 4 0 8z" fill="#888"/></marker></defs>',
+        f'<rect width="{width}" height="270" rx="8" fill="#fff"/>',
+    ]
+    for stages, top in rows:
+        for index, stage in enumerate(stages):
+            parts += _box(stage, LEFT + index * (BOX + GAP), top, last=index == len(stages) - 1)
+    parts.append("</svg>")
+    (IMAGES / "flow.svg").write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _box(stage: Stage, x: int, y: int, *, last: bool) -> list[str]:
+    label = f"{stage.name} × each" if stage.each else stage.name
+    written = [output.name for output in stage.writes]
+    lines = [", ".join(written[i : i + 2]) for i in range(0, min(len(written), 6), 2)]
+    shadow = [f'<rect x="{x + 4}" y="{y - 4}" width="{BOX}" height="{HIGH}" rx="6" fill="#c9b58b"/>'] if stage.each else []
+    arrow = [] if last else [f'<path d="M{x + BOX + 2} {y + HIGH / 2}h{GAP - 5}" stroke="#888" marker-end="url(#a)"/>']
+    return [
+        *shadow,
+        f'<rect x="{x}" y="{y}" width="{BOX}" height="{HIGH}" rx="6" fill="{COLOURS[stage.group]}"/>',
+        f'<text x="{x + BOX / 2}" y="{y + 28}" font-size="14" fill="#fff" text-anchor="middle">{escape(label)}</text>',
+        *(
+            f'<text x="{x + BOX / 2}" y="{y + HIGH + 15 + 13 * n}" font-size="10" fill="#555" text-anchor="middle">{escape(line)}</text>'
+            for n, line in enumerate(lines)
+        ),
+        *arrow,
+    ]
+
+
+def screens() -> None:
+    """Screenshots of the running stack, as a person sees it after `make run`."""
+    from playwright.sync_api import sync_playwright
+
+    from pipelines.core.settings import Settings
+    from pipelines.stack import status
+
+    state = status(Settings.load())
+    password = json.loads(Path(state.password_file).read_text())["admin"]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{state.airflow_url}/auth/login/")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", password)
+        page.click("button[type=submit]")
+        page.wait_for_load_state("networkidle")
+        page.goto(f"{state.airflow_url}/dags/churn_training")
+        page.wait_for_timeout(4000)
+        page.screenshot(path=IMAGES / "airflow.png")
+        page.goto(state.mlflow_url)
+        page.wait_for_timeout(4000)
+        page.screenshot(path=IMAGES / "mlflow.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    {"flow": flow, "screens": screens}[sys.argv[1] if len(sys.argv) > 1 else "flow"]()
