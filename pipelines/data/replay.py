@@ -1,0 +1,138 @@
+"""Replay: the rows of a static data set arrive over time, so that windows, schedules and backfills mean something.
+
+Each row has an arrival week that follows from the seed and the number of rows alone. A share of the rows, the backlog, is
+there at `start`; the rest arrive evenly over `weeks`. A week's rows can be read once the week is over, so all runs within
+one week see the same rows, and no run sees a row of a week that has not ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.config import Replay
+from pipelines.core.contract import Window
+from pipelines.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WEEK = timedelta(weeks=1)
+
+
+def arrival_weeks(rows: int, replay: Replay, seed: int) -> NDArray[np.int64]:
+    """The week in which each row arrives, shape (rows,): 0 for the backlog, else 1 to `replay.weeks`.
+
+    >>> from datetime import date
+    >>> [int(w) for w in sorted(arrival_weeks(8, Replay(start=date(2025, 1, 6), weeks=4), seed=1))]
+    [0, 0, 0, 0, 1, 2, 3, 4]
+    """
+    import numpy as np
+
+    order = np.random.default_rng([seed, rows]).permutation(rows)
+    backlog = round(replay.backlog * rows)
+    arriving = rows - backlog
+    weeks = np.zeros(rows, dtype=np.int64)
+    weeks[order[backlog:]] = 1 + np.arange(arriving) * replay.weeks // max(arriving, 1)
+    return weeks
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive weeks, counted from the replay's start: `first` to `last`, both included. Week 0 is the backlog."""
+
+    start: datetime | None
+    end: datetime
+    first: int
+    last: int
+
+
+def window(replay: Replay | None, as_of: datetime, seed: int, newest: bool = False, *, back: int = 0, windows: int = 1) -> Window:
+    """What a run as of a date may see.
+
+    Without `newest`, everything that has arrived. With it, the last `replay.window` weeks that are over (one week where
+    there is no replay); after the replay's end its weeks start over. `back` ends that many windows earlier, `windows` takes
+    so many in one.
+
+    Raises DataError when nothing can have arrived by then, naming the first date with data.
+    """
+    span = _span(replay, as_of, newest, back, windows)
+    if replay is None:
+        return Window(span.start, span.end)
+    plan = replay
+    if span.last < span.first:
+        raise DataError(
+            f"no data as of {as_of:%Y-%m-%d}: the first rows arrive on {_earliest(plan, newest):%Y-%m-%d}; "
+            "choose a later as_of, or an earlier replay.start in params.yaml"
+        )
+
+    def positions(rows: int) -> NDArray[np.int64]:
+        import numpy as np
+
+        weeks = arrival_weeks(rows, plan, seed)
+        wanted = {_cycled(week, plan) for week in range(span.first, span.last + 1)} if newest else range(plan.weeks + 1)
+        there = np.isin(weeks, list(wanted)) if newest else weeks <= span.last
+        return np.flatnonzero(there)
+
+    return Window(span.start, span.end, positions)
+
+
+def describe(replay: Replay | None, as_of: datetime, newest: bool = False) -> dict[str, Any]:
+    """The window as plain values: equal for two dates exactly when the windows hold the same rows.
+
+    Once a replay is over, `as_of` no longer shows in it.
+    """
+    span = _span(replay, as_of, newest, back=0, windows=1)
+    plain: dict[str, Any] = {
+        "start": span.start.isoformat() if span.start else None,
+        "end": span.end.isoformat(),
+    }
+    if replay is not None:
+        plain["weeks"] = [span.first, span.last]
+        plain["replay_weeks"] = replay.weeks
+    return plain
+
+
+def label(window: Window) -> str:
+    """`2025-03-03..2025-03-10`: start and end, the end not included."""
+    return f"{window.start:%Y-%m-%d}..{window.end:%Y-%m-%d}" if window.start else f"..{window.end:%Y-%m-%d}"
+
+
+def restarted(replay: Replay | None, as_of: datetime) -> bool:
+    """Whether the newest window at `as_of` shows weeks of the replay for a second time."""
+    return replay is not None and _weeks_over(replay, as_of) > replay.weeks
+
+
+def _span(replay: Replay | None, as_of: datetime, newest: bool, back: int, windows: int) -> Span:
+    if replay is None:
+        end = as_of - back * WEEK
+        return Span(end - windows * WEEK if newest else None, end, 0, 0)
+    start = _start(replay)
+    over = _weeks_over(replay, as_of)
+    if not newest:
+        last = min(over, replay.weeks)
+        # before the first rows there is nothing to see: an empty span
+        first = 0 if last > 0 or (last == 0 and replay.backlog > 0) else last + 1
+        return Span(None, start + max(last, 0) * WEEK, first, last)
+    last = over - back * replay.window
+    first = max(1, last - windows * replay.window + 1)
+    return Span(start + (first - 1) * WEEK, start + max(last, first - 1) * WEEK, first, last)
+
+
+def _start(replay: Replay) -> datetime:
+    return datetime.combine(replay.start, time(), UTC)
+
+
+def _weeks_over(replay: Replay, as_of: datetime) -> int:
+    """Whole weeks between the replay's start and `as_of`; negative before the start."""
+    return (as_of - _start(replay)) // WEEK
+
+
+def _cycled(week: int, replay: Replay) -> int:
+    return (week - 1) % replay.weeks + 1
+
+
+def _earliest(replay: Replay, newest: bool) -> datetime:
+    return _start(replay) + (WEEK if newest or replay.backlog == 0 else timedelta(0))

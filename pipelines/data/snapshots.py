@@ -1,0 +1,199 @@
+"""Raw data versioned by DVC, without git: every snapshot that a run has used can be restored, here or from the remote.
+
+One DVC repository of its own lies in `<data>/snapshots`. A snapshot is a folder named by the sha256 of its content, beside
+the `.dvc` file that DVC writes for it::
+
+    <data>/snapshots/churn/4f0c…d1/          the files (links into DVC's cache)
+    <data>/snapshots/churn/4f0c…d1.dvc       DVC's pointer, which runs log
+
+DVC itself refuses to work while another process holds its lock; here the second one waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipelines.core.errors import ConfigError, DataError, InfrastructureError
+from pipelines.core.settings import Settings, quiet_environment
+from pipelines.core.store import disk_errors, sha256_of, write_atomically
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+_REMOTE = "snapshots"
+_LOCK_SECONDS = 120.0
+
+
+class Snapshots:
+    """The snapshots of one installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.root = settings.data / "snapshots"
+        self.remote = settings.remote
+        self._site_cache = settings.home / "cache" / "dvc"
+
+    def add(self, project: str, folder: Path) -> dict[str, Any]:
+        """Version a folder; return its pointer: path, md5, size, nfiles. The same content again changes nothing."""
+        relative = f"{project}/{_content(folder)}"
+        with self._locked():
+            if not self._cached(relative):
+                target = self.root / relative
+                with disk_errors(f"copying a snapshot of {project} to {target}"):
+                    shutil.rmtree(target, ignore_errors=True)
+                    shutil.copytree(folder, target)
+                with self._repo("versioning a snapshot") as repo:
+                    repo.add([str(target)])
+            return self._pointer(relative)
+
+    def push(self) -> int:
+        """Send what the remote does not have; return the number of files sent."""
+        with self._locked(), self._repo(f"pushing snapshots to {self.remote}") as repo:
+            return int(repo.push())
+
+    def restore(self, project: str, pointer: Mapping[str, Any], target: Path) -> None:
+        """Write a snapshot's files into `target`, from DVC's cache or else from the remote, its content verified.
+
+        Raises DataError when neither has it or the remote's copy was changed.
+        """
+        path = str(pointer.get("path", ""))
+        relative = path.removesuffix(".dvc")
+        if not path.startswith(f"{project}/") or Path(relative).name == relative or ".." in Path(relative).parts:
+            raise ConfigError(f"the pointer {dict(pointer)!r} is none of {project!r}'s; expected path {project}/<sha256>.dvc")
+        with self._locked():
+            self._write_pointer(relative, pointer)
+            shutil.rmtree(self.root / relative, ignore_errors=True)
+            with self._repo(f"restoring {relative}") as repo:
+                self._pull(repo, relative, pointer)
+            found = _content(self.root / relative)
+            if found != Path(relative).name:
+                raise DataError(
+                    f"snapshot {relative} is not what was versioned: expected sha256 {Path(relative).name}, found {found}; "
+                    f"the copy in {self.remote} or in {self.root / '.dvc' / 'cache'} was changed. Restore it from a backup"
+                )
+            with disk_errors(f"restoring a snapshot to {target}"):
+                shutil.copytree(self.root / relative, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every snapshot with its pointer, and whether DVC's cache holds it."""
+        paths = sorted(p.relative_to(self.root).as_posix() for p in self.root.glob("*/*.dvc"))
+        names = [path.removesuffix(".dvc") for path in paths]
+        return [{"project": n.split("/")[0], **self._pointer(n), "cached": self._cached(n)} for n in names]
+
+    # DVC ----------------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _repo(self, doing: str) -> Iterator[Repo]:
+        """The repository, made on first use, with its errors in our words."""
+        quiet_environment()
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+        from fsspec.exceptions import FSTimeoutError
+
+        for name in ("dvc", "dvc_objects", "dvc_data"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # DVC talks on stdout, which is the caller's
+        try:
+            with disk_errors(doing):
+                self._configure()
+                with Repo(str(self.root), _wait_for_lock=True) as repo:
+                    yield repo
+        except (DvcException, FSTimeoutError, *_botocore_errors()) as error:
+            raise InfrastructureError(
+                f"{doing} failed: {error}; check PIPELINES_DVC_REMOTE ({self.remote}), its credentials and the disk, and run again"
+            ) from error
+
+    def _configure(self) -> None:
+        """Write DVC's settings, so that the `dvc` command works in this folder too. An S3 remote takes AWS's own variables."""
+        remote = {"url": self.remote, "verify": "true"}
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if self.remote.startswith("s3://") and endpoint:
+            remote["endpointurl"] = endpoint
+        core = {"no_scm": "true", "analytics": "false", "check_update": "false", "remote": _REMOTE}
+        core["site_cache_dir"] = str(self._site_cache)
+        sections = {"core": core, "cache": {"type": '"hardlink,copy"'}, f"'remote \"{_REMOTE}\"'": remote}
+        lines = [
+            f"[{name}]\n" + "".join(f"    {key} = {value}\n" for key, value in keys.items()) for name, keys in sections.items()
+        ]
+        content = "".join(lines).encode()
+        path = self.root / ".dvc" / "config"
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+    def _pull(self, repo: Repo, relative: str, pointer: Mapping[str, Any]) -> None:
+        from dvc.exceptions import CheckoutError, DownloadError
+
+        try:
+            repo.pull([str(self.root / f"{relative}.dvc")], force=True)
+        except (CheckoutError, DownloadError) as error:
+            raise DataError(
+                f"snapshot {relative} (md5 {pointer.get('md5')}) cannot be restored: neither DVC's cache nor {self.remote} "
+                f"holds it undamaged ({error}); push it from where it was made, or restore the remote from a backup"
+            ) from error
+
+    # pointers -----------------------------------------------------------------------------------------------------------
+
+    def _pointer(self, relative: str) -> dict[str, Any]:
+        content = yaml.safe_load((self.root / f"{relative}.dvc").read_text(encoding="utf-8"))
+        out = content["outs"][0]
+        return {"path": f"{relative}.dvc", "md5": out["md5"], "size": out["size"], "nfiles": out["nfiles"]}
+
+    def _write_pointer(self, relative: str, pointer: Mapping[str, Any]) -> None:
+        out = {key: pointer[key] for key in ("md5", "size", "nfiles")} | {"hash": "md5", "path": Path(relative).name}
+        write_atomically(self.root / f"{relative}.dvc", yaml.safe_dump({"outs": [out]}, sort_keys=False).encode())
+
+    def _cached(self, relative: str) -> bool:
+        """Whether the pointer is there and DVC's cache holds all it points to."""
+        if not (self.root / f"{relative}.dvc").is_file():
+            return False
+        objects = self.root / ".dvc" / "cache" / "files" / "md5"
+        md5 = self._pointer(relative)["md5"]
+        try:
+            listing = json.loads((objects / md5[:2] / md5[2:]).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return all((objects / one["md5"][:2] / one["md5"][2:]).is_file() for one in listing)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time; the others wait."""
+        with disk_errors(f"opening {self.root}"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".lock").open("w")
+        with lock:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise InfrastructureError(
+                            f"another process has worked on the snapshots in {self.root} for {_LOCK_SECONDS:g} s; "
+                            "see what it does (`fuser` on that folder's .lock), then run again"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+
+def _content(folder: Path) -> str:
+    """sha256 of a folder's sorted paths and the sha256 of each file; the first 32 hex digits."""
+    files = {p.relative_to(folder).as_posix(): sha256_of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _botocore_errors() -> tuple[type[Exception], ...]:
+    """What an S3 remote raises through DVC; botocore is there whenever DVC's S3 support is."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError

@@ -1,0 +1,65 @@
+"""collect: take the newest window of data before `as_of`, for monitoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.contract import Window
+from pipelines.core.errors import DataError
+from pipelines.core.execution import Context
+from pipelines.data import replay, sources
+
+_FARTHEST = 520
+"""Windows searched backwards for data, to say where the nearest lie: ten years of weeks."""
+
+
+def collect(context: Context) -> dict[str, Any]:
+    """The rows of the newest window, and what it is. Raises DataError for an empty window, naming the nearest with data."""
+    params, run, project = context.params, context.run, context.project
+    window = replay.window(params.replay, run.as_of, params.seed, newest=True)
+    fetched = sources.fetch(
+        params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
+    )
+    data = project.load(fetched.folder, window)
+    rows = project.count(data)
+    if rows == 0:
+        raise DataError(f"window {replay.label(window)} has no rows; {_nearest(context, fetched.folder)}")
+    champion = context.champion
+    info = {
+        "window": replay.label(window),
+        "rows": rows,
+        "source": fetched.source,
+        "origin": fetched.origin,
+        "notes": fetched.notes,
+        "files": fetched.files,
+        "replayed": params.replay is not None,
+        "restarted": replay.restarted(params.replay, run.as_of),
+        "champion": champion.version if champion else None,
+        "note": "" if champion else "There is no champion yet, so there is nothing to compare this window with.",
+    }
+    return {"window": data, "window_info": info}
+
+
+def _nearest(context: Context, raw: Path) -> str:
+    """A clause that names the newest earlier window with rows: reach twice as far back until one is met, then halve."""
+    params, run, project = context.params, context.run, context.project
+
+    def window(**which: int) -> Window:
+        return replay.window(params.replay, run.as_of, params.seed, newest=True, **which)
+
+    def holds(back: int) -> bool:
+        """Whether any of the windows up to `back` windows ago has rows."""
+        return project.count(project.load(raw, window(windows=back + 1))) > 0
+
+    far = 1
+    while not holds(far):
+        if far >= _FARTHEST:
+            return f"nor has any of the {far} windows before it. Check the source, or choose another as_of"
+        far = min(2 * far, _FARTHEST)
+    near = far // 2
+    while far - near > 1:
+        middle = (near + far) // 2
+        near, far = (near, middle) if holds(middle) else (middle, far)
+    found = window(back=far)
+    return f"the nearest with rows is {replay.label(found)}. Choose as_of {found.end:%Y-%m-%d}, or check why the source has no newer rows"
