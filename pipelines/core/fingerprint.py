@@ -3,7 +3,8 @@
 A fingerprint is the sha256 of everything that can change the outcome: the digests of the inputs, the parameters the stage
 depends on, the source code it can reach, and the environment (lock file and Python version).
 
-The code a stage can reach is found from its imports, followed through this package, imports inside functions included.
+The code a stage can reach is found from its imports, followed through this package, imports inside functions included; the
+data files of a package (catalog entries, templates) count as its code.
 Nothing is imported to find out.
 """
 
@@ -30,6 +31,8 @@ LOCK = ROOT / "requirements.lock"
 
 _DECLARATIONS = {"pipelines.core.graph"}
 """Names the bodies of all stages; what a node takes from it is in its fingerprint anyway."""
+_DATA_SUFFIXES = {".yaml", ".yml", ".json", ".jinja", ".html", ".css"}
+_PARAMETERS = {"params.yaml", "deployment.yaml"}
 _FORMAT = 2
 """Of the cache file; raise it when `_imports` changes."""
 
@@ -89,12 +92,15 @@ class CodeIndex:
         self._changed = False
 
     def digest(self, modules: Iterable[str]) -> str:
-        """Digest of the source of these modules and all they import from `pipelines`. A package stands for its files."""
+        """Digest of the source of these modules and all they import from `pipelines`, and of the data files of packages."""
         files = self.closure(modules)
+        for module, path in list(files.items()):
+            files.update((f"{module}/{beside.name}", beside) for beside in _data_files(path))
+        entries = sorted((name, self._entry(name, path)["sha256"]) for name, path in files.items())
         if self._changed:
             write_atomically(self.cache_file, json.dumps({"format": _FORMAT, "files": self.known}).encode())
             self._changed = False
-        return digest_of(sorted((module, self._entry(module, path)["sha256"]) for module, path in files.items()))
+        return digest_of(entries)
 
     def closure(self, modules: Iterable[str]) -> dict[str, Path]:
         """Module name to file, for these modules and all they import from `pipelines`."""
@@ -127,10 +133,17 @@ class CodeIndex:
         stamp = [status.st_mtime_ns, status.st_size]
         entry: dict[str, Any] | None = self.known.get(str(path))
         if entry is None or entry["stamp"] != stamp:
-            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(module, path))}
+            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(module, path)) if path.suffix == ".py" else []}
             self.known[str(path)] = entry
             self._changed = True
         return entry
+
+
+def _data_files(path: Path) -> list[Path]:
+    """What lies beside a package's `__init__.py` and works like code: catalog entries, templates. Parameters do not."""
+    if path.name != "__init__.py":
+        return []
+    return [p for p in path.parent.iterdir() if p.suffix in _DATA_SUFFIXES and p.name not in _PARAMETERS]
 
 
 def _imports(module: str, path: Path) -> set[str]:

@@ -130,7 +130,7 @@ TRAINING = (
             Output("raw", "folder", doc="The files as the source gave them."),
             Output("snapshot", "json", show="artifact", doc="Source used, hashes, DVC pointer, rows arrived."),
         ),
-        params=("ingest", "replay"),
+        params=("seed", "ingest", "replay"),
         looks_at=("as_of",),
     ),
     Stage(
@@ -217,7 +217,7 @@ MONITORING = (
         group="monitor",
         doc="Take the newest window of data before `as_of`.",
         writes=(Output("window", "data"), Output("window_info", "json", show="artifact")),
-        params=("ingest", "replay"),
+        params=("seed", "ingest", "replay"),
         looks_at=("as_of", "champion"),
     ),
     Stage(
