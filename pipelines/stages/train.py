@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,13 +13,14 @@ from typing import Any
 from pipelines.core.config import Strict, validated
 from pipelines.core.contract import Training
 from pipelines.core.execution import Context
+from pipelines.core.store import disk_errors
 
 
 def train(context: Context) -> dict[str, Any]:
     """A fitted model, and how it came about: parameters, trials, curve and its scores on the validation rows.
 
-    The study and the checkpoints lie in places named after the fingerprint, so that a killed process finds them again
-    and different inputs never meet; they are removed once the model is there.
+    The study and the checkpoints are named after the fingerprint, so that the run after a killed one finds them again and
+    different inputs never meet.
     """
     project, params, candidate = context.project, context.params, context.candidate
     own = validated(
@@ -23,30 +28,44 @@ def train(context: Context) -> dict[str, Any]:
     )
     score = partial(project.score, params=validated(project.score_params, params.score, "params.yaml, score"))
     fitting, valid = context.read("train"), context.read("valid")
-    folder = context.session.settings.home / "studies" / context.fingerprint
-    folder.mkdir(parents=True, exist_ok=True)
-    training = Training(
-        seed=params.seed,
-        trials=params.train.trials,
-        seconds=params.train.seconds,
-        metric=params.evaluate.metric,
-        greater_is_better=params.evaluate.greater_is_better,
-        study=context.session.settings.study or f"journal://{folder / 'study.journal'}",
-        study_name=f"{context.run.project}-{candidate}-{context.fingerprint[:16]}",
-        score=score,
-        progress=context.progress,
-        workdir=folder,
-    )
-    fit = project.fit(candidate, own, fitting, valid, training)
+    with _place(context) as folder:
+        training = Training(
+            seed=params.seed,
+            trials=params.train.trials,
+            seconds=params.train.seconds,
+            metric=params.evaluate.metric,
+            greater_is_better=params.evaluate.greater_is_better,
+            study=context.session.settings.study or f"journal://{folder / 'study.journal'}",
+            study_name="-".join((candidate, context.fingerprint[:16], *([context.run.id] if context.run.fresh else []))),
+            score=score,
+            progress=context.progress,
+            workdir=folder,
+        )
+        fit = project.fit(candidate, own, fitting, valid, training)
     scores = score(project.truth(valid), project.predict(fit.model, valid))
-    _remove(folder)
     return {
         "model": fit.model,
         "fit": {"candidate": candidate, "params": fit.params, "trials": fit.trials, "curve": fit.curve, "valid": scores},
     }
 
 
-def _remove(folder: Path) -> None:
-    import shutil
+@contextmanager
+def _place(context: Context) -> Iterator[Path]:
+    """A folder for the study and checkpoints of these inputs, removed once it has served.
 
-    shutil.rmtree(folder, ignore_errors=True)
+    It belongs to one process at a time: a second one with the same inputs works in a folder of its own. The lock is the
+    kernel's, so it ends with the process, however that ends.
+    """
+    folder = context.session.settings.home / "studies" / context.fingerprint
+    with disk_errors(f"preparing {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield context.workdir
+            return
+        folder.mkdir(exist_ok=True)  # the process that had the lock before may just have removed it
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)

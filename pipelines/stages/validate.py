@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import DataError
@@ -20,7 +22,8 @@ def validate(context: Context) -> dict[str, Any]:
     window = replay.window(params.replay, context.run.as_of, params.seed)
     data = context.project.load(context.read("raw"), window)
     checked = context.project.check(data)
-    outputs = {"validation": checked.report, "data_docs": checked.docs}
+    docs = shutil.move(checked.docs, context.workdir / "data_docs")  # removed with the rest of this stage's files
+    outputs = {"validation": checked.report, "data_docs": Path(docs)}
     if faults := faults_of(checked.report, params.validation.quarantine):
         raise DataError(_message(context, checked.report, faults), outputs=outputs)
     return {"cleaned": checked.data, **outputs}
