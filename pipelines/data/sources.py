@@ -20,7 +20,7 @@ from pipelines.core.settings import Settings
 from pipelines.core.store import disk_errors, sha256_of
 from pipelines.data import packages, transport
 from pipelines.data.cache import Cache, Came
-from pipelines.data.catalog import Entry, File, SourceName, entry
+from pipelines.data.catalog import Entry, File, Simulator, SourceName, entry
 from pipelines.data.transport import Unreachable
 
 
@@ -59,8 +59,9 @@ def fetch(
     folder.mkdir(parents=True, exist_ok=True)
     if ingest.path:
         return _own_files(ingest, folder)
-    if not ingest.dataset:
-        raise ConfigError("ingest names neither a dataset of the catalog nor a path of your own; set one of them in params.yaml")
+    if ingest.simulator:
+        return _simulated(Simulator(function=ingest.simulator, rows=ingest.rows), ingest, seed, folder, ())
+    assert ingest.dataset, "config.Ingest names some data"
     request = _Request(entry(ingest.dataset), ingest, settings, seed, folder, progress)
     sources = _wanted(request.entry, ingest)
     return _from_cache(request, sources) or _from_sources(request, sources)
@@ -152,13 +153,17 @@ def _package(request: _Request, tried: tuple[str, ...]) -> Fetched:
 
 
 def _simulator(request: _Request, tried: tuple[str, ...]) -> Fetched:
-    simulator = request.entry.simulator
-    assert simulator is not None, "offered"
-    with disk_errors(f"writing simulated rows of {request.ingest.dataset}"):
-        load_object(simulator.function)(request.folder, simulator.rows, request.seed, dict(request.ingest.drift))
-    drift = f", with planted drift {request.ingest.drift}" if request.ingest.drift else ""
-    note = f"SIMULATED: {simulator.rows:,} rows drawn by {simulator.function} with seed {request.seed}{drift}; no real data."
-    return request.result("simulator", simulator.function, [note], tried)
+    assert request.entry.simulator is not None, "offered"
+    return _simulated(request.entry.simulator, request.ingest, request.seed, request.folder, tried)
+
+
+def _simulated(simulator: Simulator, ingest: Ingest, seed: int, folder: Path, tried: Sequence[str]) -> Fetched:
+    """The files of a simulator, the catalog's or the project's own, labelled as what they are."""
+    with disk_errors(f"writing the simulated rows of {simulator.function}"):
+        load_object(simulator.function)(folder, simulator.rows, seed, dict(ingest.drift))
+    drift = f", with planted drift {ingest.drift}" if ingest.drift else ""
+    note = f"SIMULATED: {simulator.rows:,} rows drawn by {simulator.function} with seed {seed}{drift}; no real data."
+    return Fetched(folder, "simulator", simulator.function, _hashes(folder), [note], list(tried))
 
 
 _SOURCES: dict[SourceName, Callable[[_Request, tuple[str, ...]], Fetched]] = {
