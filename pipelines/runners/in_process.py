@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from pipelines.core.artifacts import Ref, StageResult
+from pipelines.core.artifacts import StageResult
 from pipelines.core.errors import DataError
 from pipelines.core.execution import NoTracker, Progress, Session, Tracker, execute
 from pipelines.core.graph import Node
@@ -29,10 +29,9 @@ def run(
 ) -> dict[str, StageResult]:
     """Execute the named stages and what they need, all of the graph by default; return the results by node.
 
-    Raises the first error of a stage, after the tracker was told. The tracker hears of reused stages only once a stage has
-    really run: a run in which nothing happened leaves no trace.
+    Raises the first error of a stage, after the tracker was told.
     """
-    told, show = _Deferred(tracker or NoTracker()), show or Quiet()
+    tracker, show = tracker or NoTracker(), show or Quiet()
     nodes = session.graph.ancestors(stages) if stages else session.graph.nodes
     done: dict[str, StageResult] = {}
     for node in nodes:
@@ -40,34 +39,10 @@ def run(
         try:
             result = execute(session, node, done, progress=progress)
         except BaseException as error:
-            told.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
+            tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
             raise
         done[node.name] = result
-        told.record(session, node, result)
+        tracker.record(session, node, result)
         show.finished(node, result)
         on_result(result)
     return done
-
-
-class _Deferred:
-    """A tracker that keeps reused results to itself until something else happens."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
-        self.kept: list[tuple[Node, StageResult]] = []
-        self.quiet = True
-
-    def record(self, session: Session, node: Node, result: StageResult) -> None:
-        self.kept.append((node, result))
-        self.quiet = self.quiet and result.reused
-        if not self.quiet:
-            self._tell(session)
-
-    def failed(self, session: Session, node: Node, error: BaseException, outputs: Mapping[str, Ref]) -> None:
-        self._tell(session)
-        self.tracker.failed(session, node, error, outputs)
-
-    def _tell(self, session: Session) -> None:
-        for node, result in self.kept:
-            self.tracker.record(session, node, result)
-        self.kept.clear()
