@@ -1,0 +1,145 @@
+"""Why a classifier says what it says: Shapley values, added up per concept, in points of probability, in words.
+
+Shapley values are exact: for linear models ``coefficient × (value − mean)`` (Lundberg & Lee, NeurIPS 2017, features taken as
+independent), for boosted trees XGBoost's own TreeSHAP, for forests the TreeSHAP of the `shap` package. A member's values
+are in its own units (log-odds); each row's are rescaled to the change in probability they explain. So they add up over
+columns, over the members of a blend, and to the calibrated probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.parts.tabular.models import Classifier, encoded, logit, sigmoid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+    from pipelines.parts.tabular.metrics import Vector
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``base + values.sum(axis=1)`` is the probability of each row."""
+
+    columns: tuple[str, ...]
+    values: Vector
+    """Of shape (rows, columns): points of probability, as fractions."""
+    base: float
+    """Probability for the average training row."""
+
+    def by(self, concepts: Mapping[str, str]) -> Explanation:
+        """The same with columns added up by concept. Columns without one keep their name."""
+        names = tuple(dict.fromkeys(concepts.get(column, column) for column in self.columns))
+        places = np.array([names.index(concepts.get(column, column)) for column in self.columns])
+        summed = np.zeros((len(self.values), len(names)))
+        np.add.at(summed.T, places, self.values.T)
+        return Explanation(names, summed, self.base)
+
+    def importance(self) -> list[tuple[str, float]]:
+        """Columns with the mean size of their effect, largest first."""
+        sizes = np.abs(self.values).mean(axis=0) if len(self.values) else np.zeros(len(self.columns))
+        return sorted(zip(self.columns, sizes.tolist(), strict=True), key=lambda pair: -pair[1])
+
+
+def explain(model: Classifier, frame: pd.DataFrame) -> Explanation:
+    """Each column's share in each row's calibrated probability."""
+    rows = frame[model.columns]
+    total = np.zeros((len(rows), len(model.columns)))
+    base = 0.0
+    for member, centre in zip(model.members, model.centre, strict=True):
+        values, start = _member(member, centre, rows, model.columns)
+        total += values / len(model.members)
+        base += start / len(model.members)
+    calibrated_base = float(_calibrated(model, np.array([base]))[0])
+    p = base + total.sum(axis=1)
+    return Explanation(tuple(model.columns), _rescaled(total, _calibrated(model, p) - calibrated_base), calibrated_base)
+
+
+def sentences(
+    explanation: Explanation, phrase: Callable[[int, str], str], most: int = 3, smallest: float = 0.01
+) -> list[list[str]]:
+    """Per row the strongest reasons in words, such as "month-to-month contract raises the risk by 12 points".
+
+    `phrase` says what a concept is in a row (its position); reasons below `smallest` are not worth a word.
+    """
+    found: list[list[str]] = []
+    for row, values in enumerate(explanation.values):
+        strongest = [int(i) for i in np.argsort(-np.abs(values), kind="stable")[:most] if abs(values[i]) >= smallest]
+        found.append([_sentence(phrase(row, explanation.columns[i]), values[i]) for i in strongest])
+    return found
+
+
+def _sentence(what: str, value: float) -> str:
+    points = max(1, round(abs(value) * 100))
+    return f"{what} {'raises' if value > 0 else 'lowers'} the risk by {points} point{'s' if points > 1 else ''}"
+
+
+def _member(member: Pipeline, centre: Vector, rows: pd.DataFrame, columns: Sequence[str]) -> tuple[Vector, float]:
+    """One pipeline's values by source column, in points of its own probability, and the probability they start from."""
+    x, estimator = encoded(member, rows), member.steps[-1][1]
+    for kind, shapley in _SHAPLEY.items():
+        if hasattr(estimator, kind):
+            values, start, link = shapley(estimator, x, centre)
+            break
+    else:
+        raise TypeError(f"no Shapley values for {type(estimator).__name__}; expected a linear model, XGBoost or a forest")
+    owners = np.array([list(columns).index(name) for name in _owners(member)], dtype=np.intp)
+    summed = np.zeros((len(x), len(columns)))
+    np.add.at(summed.T, owners, values.T)
+    reached = link(start + summed.sum(axis=1)) - link(np.array(start))
+    return _rescaled(summed, reached), float(link(np.array(start)))
+
+
+def _linear(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, Any]:
+    weights = estimator.coef_[0]
+    return (x - centre) * weights, float(estimator.intercept_[0] + centre @ weights), sigmoid
+
+
+def _boosted(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, Any]:
+    from xgboost import DMatrix
+
+    both = estimator.get_booster().predict(DMatrix(np.vstack([x, centre])), pred_contribs=True)
+    return np.asarray(both[:-1, :-1], dtype=np.float64), float(both[0, -1]), sigmoid
+
+
+def _forest(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, Any]:
+    import shap
+
+    explainer = shap.TreeExplainer(estimator)
+    values = explainer.shap_values(x, check_additivity=False)[:, :, 1]
+    return np.asarray(values), float(explainer.expected_value[1]), np.asarray
+
+
+_SHAPLEY: dict[str, Callable[[Any, Vector, Vector], tuple[Vector, float, Any]]] = {
+    "coef_": _linear,
+    "estimators_": _forest,
+    "get_booster": _boosted,
+}
+"""By the attribute that tells the kind of a fitted estimator."""
+
+
+def _owners(member: Pipeline) -> list[str]:
+    """The source column of each encoded column."""
+    owners: list[str] = []
+    for name, step, columns in member.named_steps["encode"].transformers_:
+        levels = getattr(step, "categories_", None) if name == "categories" else None
+        counts = [len(level) for level in levels] if levels is not None else [1] * len(columns)
+        owners += [column for column, count in zip(columns, counts, strict=True) for _ in range(count)]
+    return owners
+
+
+def _rescaled(values: Vector, wanted: Vector) -> Vector:
+    """Rows of `values` stretched so that each adds up to `wanted`; a row that adds up to nothing stays nothing."""
+    total = values.sum(axis=1)
+    tiny = np.abs(total) < 1e-12
+    return np.asarray(values * np.where(tiny, 0.0, wanted / np.where(tiny, 1.0, total))[:, None])
+
+
+def _calibrated(model: Classifier, p: Vector) -> Vector:
+    return sigmoid(model.slope * logit(p) + model.intercept)

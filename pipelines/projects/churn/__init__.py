@@ -1,0 +1,90 @@
+"""Which customers of a telephone company are about to leave, and to whom an offer pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from pipelines.core.config import Strict
+from pipelines.core.contract import Arrays, Evidence, Featured, Fit, Splits, Training
+from pipelines.parts.tabular.codecs import Skops
+from pipelines.parts.tabular.models import TRUSTED, Classifier
+from pipelines.parts.tabular.project import TabularProject
+from pipelines.projects.churn import features, models
+from pipelines.projects.churn.checks import SCHEMA
+
+
+class FeatureParams(Strict):
+    """The `features` section of params.yaml."""
+
+    groups: tuple[str, ...] = tuple(features.GROUPS)
+    """Which groups of engineered columns the models see."""
+    ablation: bool = Field(default=False)
+    """Whether the feature report says what each group is worth (half a minute)."""
+
+
+class ChurnProject(TabularProject[Classifier]):
+    """Telco customer churn: a binary classifier with a price on each decision."""
+
+    name = "churn"
+    schema = SCHEMA
+    files = ("*.csv",)
+    slice_by = ("gender", "SeniorCitizen", "Contract")
+    model_codec = Skops(trusted=TRUSTED)
+    feature_params = FeatureParams
+    score_params = models.Score
+    candidate_params = models.CANDIDATES
+
+    def engineer(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return features.engineer(rows)
+
+    def feature_docs(self) -> Mapping[str, str]:
+        return {name: doc for group in features.DOCS.values() for name, doc in group.items()}
+
+    def features(self, splits: Splits[pd.DataFrame], params: FeatureParams) -> Featured[pd.DataFrame]:
+        featured = super().features(splits, params)
+        unwanted = features.left_out(params.groups)
+        kept = (part.drop(columns=unwanted) for part in (featured.splits.train, featured.splits.valid, featured.splits.test))
+        return Featured(Splits(*kept), featured.report)
+
+    def fit(self, candidate: str, params: Any, train: pd.DataFrame, valid: pd.DataFrame, training: Training) -> Fit[Classifier]:
+        from pipelines.parts.tabular.fitting import fit_classifier
+
+        recipes = params.recipes() if isinstance(params, models.Blend) else params
+        return fit_classifier(recipes, self._xy(train), self._xy(valid), training, arrays=_arrays, utility="profit")
+
+    def predict(self, model: Classifier, data: pd.DataFrame) -> Arrays:
+        probability = model.probability(data)
+        return {"probability": probability, "offer": model.decide(probability)}
+
+    def score(self, truth: Arrays, predictions: Arrays, params: models.Score) -> dict[str, float]:
+        return models.score(truth, predictions, params)
+
+    def figures(self, evidence: Evidence[pd.DataFrame, Classifier], folder: Path) -> None:
+        from pipelines.projects.churn.report import draw
+
+        draw(evidence, folder)
+
+    def answer(self, model: Classifier, data: pd.DataFrame, predictions: Arrays) -> list[dict[str, Any]]:
+        """Ids, probability, whether an offer pays, and the reasons in words."""
+        from pipelines.projects.churn.report import reasons
+
+        rows = super().answer(model, data, predictions)
+        return [{**row, "reasons": why} for row, why in zip(rows, reasons(model, data), strict=True)]
+
+    def _xy(self, data: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
+        """What models see, and the labels."""
+        unseen = [name for name in (*self.schema.ids, self.schema.target) if name in data.columns]
+        return data.drop(columns=unseen), np.asarray(self.truth(data)["label"])
+
+
+def _arrays(y: Any, probability: Any, offer: Any) -> tuple[Arrays, Arrays]:
+    return {"label": y}, {"probability": probability, "offer": offer}
+
+
+PROJECT = ChurnProject
