@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,7 +51,7 @@ class Toy(Project[Rows, Rows]):
 
     def load(self, raw: Path, window: Window) -> Rows:
         try:
-            with (raw / "toy.csv").open() as stream:
+            with (raw / "toy.csv").open() as stream, warnings.catch_warnings(action="ignore"):
                 table = np.loadtxt(stream, delimiter=",", ndmin=2)
         except (OSError, ValueError) as error:
             raise DataError(f"toy.csv: expected rows of three numbers; {error}; fetch the file again") from error
