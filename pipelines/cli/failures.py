@@ -20,7 +20,8 @@ def tell(error: BaseException, *, debug: bool = False) -> int:
     from pipelines.core.errors import PipelineError
 
     if isinstance(error, PipelineError):
-        return _told(str(error), type(error).__name__, error.exit_code, error if debug else None)
+        message = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        return _told(message, type(error).__name__, error.exit_code, error if debug else None)
     if isinstance(error, KeyboardInterrupt):
         return _told("stopped; finished stages are kept, the same command goes on from there", "Interrupted", INTERRUPTED, None)
     if isinstance(error, SystemExit):

@@ -29,16 +29,22 @@ class Streams:
     @cached_property
     def result(self) -> Console:
         """For what the command was asked for."""
-        from rich.console import Console
-
-        return Console(file=self.stdout, highlight=False)
+        return _console(self.stdout)
 
     @cached_property
     def aside(self) -> Console:
         """For progress, notes, warnings and errors."""
-        from rich.console import Console
+        return _console(sys.stderr)
 
-        return Console(file=sys.stderr, highlight=False)
+
+def _console(stream: IO[str]) -> Console:
+    """Wide enough for tables where no terminal says how wide it is."""
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
 
 
 _now = Streams()

@@ -5,49 +5,57 @@ It is made from the stages' results and the artifacts they refer to, nothing els
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pipelines.core.artifacts import StageResult
+from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.execution import Session
+from pipelines.core.store import disk_errors
+
+PAGES = {"card": "model card", "data_docs": "data docs", "drift_report": "drift report", "figures": "figures"}
+"""Artifacts for people, by the name of their link."""
+
+DOCUMENTS = {
+    "data": "snapshot",
+    "validation": "validation",
+    "features": "feature_report",
+    "leaderboard": "leaderboard",
+    "decision": "decision",
+    "promotion": "promotion",
+    "window": "window_info",
+    "drift": "drift",
+    "verdict": "verdict",
+}
+"""Key of the result to the artifact that is shown there as it is."""
 
 
 def document(session: Session, results: Mapping[str, StageResult], links: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The result of a run; parts whose stage did not run are null."""
-
-    def read(artifact: str) -> Any:
-        stage = next((result for result in results.values() if artifact in result.outputs), None)
-        return stage and session.read(stage.outputs[artifact])
-
-    champion = session.ledger.history(session.run.project).champion
-    run = session.run
+    """The result of a run; what no stage of it wrote is null. `links` are added to those of the exported pages."""
+    run, outputs = session.run, _outputs(results)
+    champion = session.ledger.history(run.project).champion
     return {
         "project": run.project,
+        "title": session.definition.deployment.title,
         "run": run.id,
+        "chain": session.graph_name,
         "runner": run.runner,
         "profile": run.profile,
         "as_of": run.as_of.isoformat(),
-        "stages": [
-            {
-                "stage": name,
-                "reused": result.reused,
-                "seconds": round(result.seconds, 3),
-                "outputs": {output: ref.digest for output, ref in result.outputs.items()},
-            }
-            for name, result in results.items()
-        ],
-        "data": read("snapshot"),
-        "validation": read("validation"),
-        "features": read("feature_report"),
-        "leaderboard": read("leaderboard"),
-        "decision": read("decision"),
-        "promotion": read("promotion"),
-        "champion": champion and {"version": champion.version, "candidate": champion.candidate, "since": champion.at.isoformat()},
-        "baseline": next((r.outputs["baseline"].digest for r in results.values() if "baseline" in r.outputs), None),
-        "window": read("window_info"),
-        "drift": read("drift"),
-        "verdict": read("verdict"),
-        "links": dict(links or {}),
+        "overrides": run.overrides,
+        "seconds": round(sum(result.seconds for result in results.values()), 3),
+        "stages": [_stage(result) for result in results.values()],
+        **{key: session.read(outputs[name]) if name in outputs else None for key, name in DOCUMENTS.items()},
+        "baseline": outputs["baseline"].digest if "baseline" in outputs else None,
+        "champion": champion
+        and {
+            "version": champion.version,
+            "candidate": champion.candidate,
+            "since": champion.at.isoformat(),
+            "run": champion.run,
+        },
+        "links": {**exported(session, outputs), **(links or {})},
     }
 
 
@@ -55,3 +63,43 @@ def refused(document: Mapping[str, Any]) -> bool:
     """Whether a gate said no."""
     decision = document["decision"]
     return bool(decision and not decision["promote"])
+
+
+def exported(session: Session, outputs: Mapping[str, Ref]) -> dict[str, str]:
+    """Copies of the pages for people outside the store, by name: the path of the first page of each.
+
+    A copy is named after its content, so that the same page is copied once.
+    """
+    places: dict[str, str] = {}
+    for name in PAGES:
+        if ref := outputs.get(name):
+            folder = session.settings.home / "reports" / session.run.project / f"{name}-{ref.digest[:12]}"
+            if not folder.is_dir():
+                with disk_errors(f"copying {PAGES[name]} to {folder}"):
+                    _copy(session.read(ref), folder)
+            places[name] = str(folder / "index.html" if (folder / "index.html").is_file() else folder)
+    return places
+
+
+def _copy(source: Path, target: Path) -> None:
+    """All of a folder under its final name at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(f".{target.name}-{source.name}")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(source, half)
+    half.replace(target)
+
+
+def _outputs(results: Mapping[str, StageResult]) -> dict[str, Ref]:
+    """Every artifact written once in a run, by name."""
+    return {name: ref for result in results.values() for name, ref in result.outputs.items()}
+
+
+def _stage(result: StageResult) -> dict[str, Any]:
+    return {
+        "stage": result.node,
+        "reused": result.reused,
+        "seconds": round(result.seconds, 3),
+        "fingerprint": result.fingerprint,
+        "outputs": {name: ref.digest for name, ref in result.outputs.items()},
+    }

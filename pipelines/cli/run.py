@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.output import emit
+from pipelines.cli.output import emit, streams
 from pipelines.cli.projects import Json, Name
 
 if TYPE_CHECKING:
-    from pipelines.core.artifacts import StageResult
-    from pipelines.core.execution import Session
+    from pipelines.core.errors import DataError
+    from pipelines.core.execution import Results, Session
+    from pipelines.tracking.runs import MlflowTracker
 
 Profile = Annotated[
     str, typer.Option("--profile", metavar="NAME", help="A profile of params.yaml: `full`, or `sample` for a quick look.")
@@ -39,6 +40,7 @@ def run(
     overrides: Overrides = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage, reuse nothing.")] = False,
     monitor: Annotated[bool, typer.Option("--monitor", help="Run the monitoring chain: newest data against champion.")] = False,
+    no_track: Annotated[bool, typer.Option("--no-track", help="Leave MLflow out.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of this project instead of refusing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,14 +56,16 @@ def run(
       pipelines run churn --monitor
     """
     from pipelines.cli import panels, result
+    from pipelines.tracking.runs import MlflowTracker
 
     session = open_session(project, as_of, profile, overrides or [], fresh=fresh, graph="monitoring" if monitor else "training")
-    results = carry_out(session, stage or [], wait=wait)
-    document = result.document(session, results)
+    tracker = None if no_track else MlflowTracker(session.settings)
+    results = carry_out(session, stage or [], tracker, wait=wait)
+    document = result.document(session, results, {"mlflow": url} if tracker and (url := tracker.url(session)) else {})
     if as_json:
         emit(document)
     else:
-        panels.show(document)
+        panels.show(document, streams().result)
     if result.refused(document):
         raise typer.Exit(1)
 
@@ -84,15 +88,46 @@ def open_session(
     return session
 
 
-def carry_out(session: Session, stages: Sequence[str], *, wait: bool) -> dict[str, StageResult]:
-    """Run the stages with progress on stderr, while no other process here runs the same project."""
+def carry_out(session: Session, stages: Sequence[str], tracker: MlflowTracker | None, *, wait: bool) -> Results:
+    """Run the stages with progress on stderr, while no other process here runs the same project.
+
+    The tracker's run is closed whatever happens; an error gains notes that say where its evidence lies.
+    """
     from pipelines.cli.live import watching
     from pipelines.cli.locks import only_run_of
+    from pipelines.core.errors import DataError
     from pipelines.runners import in_process
 
     nodes = session.graph.ancestors(stages) if stages else session.graph.nodes
     with only_run_of(session, wait=wait), watching(nodes) as show:
-        return in_process.run(session, stages, show=show)
+        try:
+            results = in_process.run(session, stages, tracker=tracker, show=show)
+        except BaseException as error:
+            if isinstance(error, DataError):
+                _point_to_evidence(session, error)
+            _close(tracker, session, error)
+            raise
+        if tracker:
+            tracker.finish(session, "FINISHED")
+        return results
+
+
+def _close(tracker: MlflowTracker | None, session: Session, error: BaseException) -> None:
+    """Close a failed run; that this fails, too, must not hide why the run did."""
+    from pipelines.core.errors import PipelineError
+
+    if tracker:
+        try:
+            tracker.finish(session, "FAILED" if isinstance(error, Exception) else "KILLED")
+        except PipelineError as second:
+            error.add_note(f"MLflow could not be told that the run ended: {second}")
+
+
+def _point_to_evidence(session: Session, error: DataError) -> None:
+    from pipelines.cli.result import PAGES, exported
+
+    for name, place in exported(session, error.outputs).items():
+        error.add_note(f"{PAGES[name]}: {place}")
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:

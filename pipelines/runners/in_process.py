@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pipelines.core.artifacts import StageResult
-from pipelines.core.errors import DataError
+from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import NoTracker, Progress, Session, Tracker, execute
 from pipelines.core.graph import Node
 
@@ -39,7 +39,10 @@ def run(
         try:
             result = execute(session, node, done, progress=progress)
         except BaseException as error:
-            tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
+            try:
+                tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
+            except PipelineError as second:  # must not hide the first
+                error.add_note(f"The tracker could not be told: {second}")
             raise
         done[node.name] = result
         tracker.record(session, node, result)
