@@ -112,6 +112,8 @@ class Evidence(Generic[Data, Model]):
     winner: str
     curves: Mapping[str, list[dict[str, float]]]
     seed: int
+    score: Callable[[Arrays, Arrays], dict[str, float]] = lambda truth, predictions: {}
+    """`Project.score` with the project's parameters filled in, for curves over thresholds."""
 
 
 class Probes(Generic[Data]):
