@@ -196,7 +196,7 @@ TRAINING = (
         group="decide",
         reuse=False,
         doc="Carry out the decision: register the version, move the aliases, write the audit entry.",
-        reads=("decision", "model", "snapshot", "leaderboard", "card"),
+        reads=("raw", "snapshot", "validation", "test", "model", "leaderboard", "decision", "card"),
         writes=(Output("promotion", "json", show="artifact"),),
     ),
     Stage(
