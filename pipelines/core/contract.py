@@ -210,6 +210,13 @@ class Project(ABC, Generic[Data, Model]):
     def answer(self, model: Model, data: Data, predictions: Arrays) -> list[dict[str, Any]]:
         """One plain dictionary a row: what `pipelines predict` prints and the deployed model returns."""
 
+    def explain(self, model: Model, data: Data) -> list[list[str]]:
+        """Why each row is predicted as it is: reasons in plain words, strongest first; none unless the project has some.
+
+        Kept apart from `answer` because it may cost a thousand times as much.
+        """
+        return [[] for _ in range(self.count(data))]
+
     @abstractmethod
     def example(self, data: Data, rows: int) -> Any:
         """The first rows as a caller would send them to `read`."""
