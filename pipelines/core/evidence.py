@@ -33,7 +33,7 @@ class Score(Document):
     candidate: str
     metrics: dict[str, Estimate]
     rank: int
-    """1 is best by the headline metric on the validation rows: the test set picks nobody."""
+    """1 is best by the headline metric on the validation rows: the test set picks nobody. 0 is the champion, no candidate."""
     valid: float
     """Headline metric on the validation rows, by which the winner was chosen."""
     latency_ms: float
@@ -119,7 +119,8 @@ class Channel(Document):
 class Drift(Document):
     """Comparison of one window with the champion's reference."""
 
-    champion: int
+    champion: int | None
+    """None while nothing serves: then nothing is judged."""
     rows: int
     reference_rows: int
     judged: bool
