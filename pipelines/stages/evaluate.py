@@ -264,6 +264,7 @@ class Trial:
                 winner=self.ranking[0],
                 curves={name: fit.get("curve", []) for name, fit in self.fits.items()},
                 seed=self.params.seed,
+                score=self.score,
             ),
             figures,
         )

@@ -1,0 +1,103 @@
+"""All channels of one reference: what is watched of a project's arrays.
+
+Names that are `score`, or begin with `score.`, are the model's own answers. Text is categorical, and so are numbers with a
+handful of distinct values: flags, counts, predicted classes. An array of shape (rows, k) becomes k channels. A value is
+missing when it is NaN, None, empty or `(missing)`; each column of the data gets a second channel for its missing rate, the
+model's answers do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.contract import Arrays
+from pipelines.parts.drift.channels import Categorical, Channel, Kind, Numeric
+
+MISSING = ("", "(missing)")
+FEW = 12
+"""So many distinct numbers at most, each ten times on average, are taken as categories."""
+Channels = dict[str, NDArray[Any]]
+
+
+def as_channels(arrays: Arrays) -> Channels:
+    """Every channel as floats (NaN missing) or as text ('' missing), one dimension each."""
+    found: Channels = {}
+    for name, array in arrays.items():
+        values = np.asarray(array)
+        if values.ndim == 1:
+            found[name] = _floats_or_text(values)
+        else:
+            columns = values.reshape(len(values), -1).T
+            found |= {f"{name}[{place}]": _floats_or_text(column) for place, column in enumerate(columns)}
+    return found
+
+
+def frozen(channels: Channels) -> Channels:
+    """The channels of a reference: numbers with a handful of distinct values become text."""
+    return {name: as_text(values) if _few(values) else values for name, values in channels.items()}
+
+
+def alike(window: Channels, reference: Channels) -> Channels:
+    """The window's channels as the reference has them; one that is absent, or text for numbers, counts as missing."""
+    rows = len(next(iter(window.values())))
+    found: Channels = {}
+    for name, values in reference.items():
+        text, given = _is_text(values), window.get(name)
+        if given is None or (_is_text(given) and not text):
+            found[name] = np.full(rows, "" if text else np.nan)
+        else:
+            found[name] = as_text(given) if text else given
+    return found
+
+
+def as_text(values: NDArray[Any]) -> NDArray[np.str_]:
+    """Numbers as people write them, '' for NaN; text as it is."""
+    if _is_text(values):
+        return values
+    levels, places = np.unique(values, return_inverse=True)
+    written: NDArray[np.str_] = np.array(["" if level != level else f"{level:.6g}" for level in levels.tolist()], dtype=str)
+    return written[places]
+
+
+def kind_of(name: str, values: NDArray[Any]) -> Kind:
+    if name == "score" or name.startswith("score."):
+        return "prediction" if _is_text(values) else "score"
+    return "categorical" if _is_text(values) else "numeric"
+
+
+def family(channels: Channels) -> list[Channel]:
+    """The channels of a reference, in the order of its arrays, missing rates after them."""
+    found: list[Channel] = []
+    rates: list[Channel] = []
+    for name, values in channels.items():
+        kind = kind_of(name, values)
+        if _is_text(values):
+            found.append(Categorical(name, kind, values, MISSING))
+        else:
+            found.append(Numeric(name, kind, values))
+        if kind in ("numeric", "categorical"):
+            rates.append(Categorical(name, "missing", presence(values)))
+    return [*found, *rates]
+
+
+def presence(values: NDArray[Any]) -> NDArray[np.str_]:
+    gone = np.isin(values, MISSING) if _is_text(values) else ~np.isfinite(values)
+    return np.where(gone, "missing", "present")
+
+
+def _is_text(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "US"
+
+
+def _few(values: NDArray[Any]) -> bool:
+    return not _is_text(values) and np.unique(values[np.isfinite(values)]).size <= min(FEW, values.size // 10)
+
+
+def _floats_or_text(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind == "O":
+        gone = np.array([value is None or value != value for value in values], dtype=bool)
+        return np.where(gone, "", values.astype(str))
+    return values.astype(str) if _is_text(values) else values.astype(float)

@@ -1,0 +1,66 @@
+"""Freeze the reference that drift checks compare new windows with.
+
+The reference is the champion's *test* rows: on rows a model learned from it is surer than it will ever be again, and its
+answers to them are no measure of its answers to new ones.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.artifacts import Ref
+from pipelines.core.config import Params
+from pipelines.core.evidence import Decision
+from pipelines.core.execution import Context, save
+from pipelines.core.ledger import Entry
+from pipelines.parts.drift import Reference, Watching
+
+
+def baseline(context: Context) -> dict[str, Any]:
+    """The reference of the version this run promoted; where it promoted none, that of the champion, unchanged."""
+    promotion = context.read("promotion")
+    if not promotion["promoted"]:
+        return {"baseline": _kept(context, promotion)}
+    winner = Decision.model_validate(context.read("decision")).winner
+    model = context.session.read(context.refs("model")[winner])
+    rows = context.project.watch(model, context.read("test"))
+    folder = context.workdir / "baseline"
+    Reference.freeze(rows, context.params.seed).write(folder, watching(context.params))
+    _note(
+        context, promotion["version"], save(context.session, context.node, {"baseline": folder}, context.fingerprint)["baseline"]
+    )
+    return {"baseline": folder}
+
+
+def watching(params: Params) -> Watching:
+    """How windows are judged, from the project's parameters."""
+    monitor = params.monitor
+    return Watching(monitor.false_alarm_rate, monitor.resamples, monitor.effect, monitor.rows, params.seed)
+
+
+def _kept(context: Context, promotion: dict[str, Any]) -> Path:
+    known = context.history.baseline
+    if known is not None:
+        return Path(context.session.read(known))
+    folder = context.workdir / "baseline"
+    folder.mkdir()
+    note = {"reference": None, "why": f"nothing was promoted, and no champion has a reference yet ({promotion['why']})"}
+    (folder / "statistics.json").write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def _note(context: Context, version: int, reference: Ref) -> None:
+    """Enter the reference in the ledger, once for each version and content."""
+    known = [e for e in context.history.entries if e.kind == "baseline" and e.version == version]
+    if known and known[-1].artifacts["baseline"].digest == reference.digest:
+        return
+    entry = Entry(
+        kind="baseline",
+        run=context.run.id,
+        why=f"reference of version {version} for drift checks",
+        version=version,
+        artifacts={"baseline": reference},
+    )
+    context.session.ledger.append(context.run.project, entry)
