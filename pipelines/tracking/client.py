@@ -1,0 +1,119 @@
+"""The one door to MLflow: a client that fails within seconds, says where and what to do, and phones nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pipelines.core.errors import InfrastructureError
+from pipelines.core.settings import Settings, quiet_environment
+from pipelines.core.store import disk_errors
+from pipelines.tracking.scrub import without_password
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""MLflow's own defaults retry for four minutes; here whoever called retries, with backoff, and says so."""
+
+_PING_SECONDS = 3.0
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """A client of the tracking server or database, checked to answer. Raises InfrastructureError within seconds."""
+    quiet_environment()
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    ping(settings.tracking)
+    return _client(os.getpid(), settings.tracking)
+
+
+def ping(uri: str) -> None:
+    """Raise InfrastructureError unless something answers at an HTTP tracking URI; a database is not asked."""
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=_PING_SECONDS)
+    except requests.RequestException as error:
+        raise unreachable(uri, _root_cause(error)) from error
+
+
+@contextlib.contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises when it is down, busy or beside itself into an InfrastructureError with URI and remedy.
+
+    A refusal of our own arguments is a fault of the program and passes.
+    """
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        if is_error(error, "INVALID_PARAMETER_VALUE"):
+            raise
+        raise unreachable(uri, str(error).splitlines()[0][:300]) from error
+
+
+def unreachable(uri: str, cause: str) -> InfrastructureError:
+    return InfrastructureError(
+        f"MLflow at {without_password(uri)} does not answer as it should: {cause}. Start it (`pipelines stack up`), or unset "
+        "MLFLOW_TRACKING_URI to use the embedded database, and run again; finished stages are kept and not repeated"
+    )
+
+
+def is_error(error: Exception, *codes: str) -> bool:
+    """Whether an MlflowException carries one of these codes, such as RESOURCE_ALREADY_EXISTS."""
+    return getattr(error, "error_code", None) in codes
+
+
+@cache
+def _client(_process: int, uri: str) -> MlflowClient:
+    """One client a process: a database connection does not survive a fork, hence the process id in the key."""
+    from mlflow.tracking import MlflowClient
+
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        with _creating_database(uri):
+            return MlflowClient(uri, uri)
+    except InfrastructureError:
+        raise
+    except Exception as error:  # the database driver's own, before MLflow has a store to speak for it
+        raise unreachable(uri, str(error).splitlines()[0][:300]) from error
+
+
+@contextlib.contextmanager
+def _creating_database(uri: str) -> Iterator[None]:
+    """Let one process at a time create the tables of an SQLite file; MLflow's migrations do not bear company."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    with disk_errors(f"opening MLflow's database {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f"{path.name}.lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return str(error) or type(error).__name__

@@ -1,0 +1,260 @@
+"""Promotion, rollback and repair. The ledger decides; MLflow's versions and aliases follow from it.
+
+Order of a promotion: find or make the version, write the ledger entry on condition that the champion is still the one the
+decision was made against, set the aliases. Killed after any step, the same promotion run again finds what is there and goes
+on; nothing is made twice.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipelines.core.artifacts import Ref
+from pipelines.core.discovery import find_project
+from pipelines.core.errors import ConfigError, GateRefused, did_you_mean
+from pipelines.core.evidence import Decision
+from pipelines.core.execution import Context, Session
+from pipelines.core.graph import Output
+from pipelines.core.ledger import Entry, History, Ledger
+from pipelines.core.settings import Settings
+from pipelines.core.store import Store
+from pipelines.tracking.facts import facts_of
+from pipelines.tracking.flavour import Served
+from pipelines.tracking.provenance import provenance
+from pipelines.tracking.runs import MlflowTracker
+from pipelines.tracking.scrub import without_password
+
+if TYPE_CHECKING:
+    from pipelines.tracking.versions import Versions
+
+_EXAMPLE_ROWS = 5
+
+
+def promote(context: Context) -> dict[str, Any]:
+    """Carry out a decision; say what has become of it. Started again, it says the same and changes nothing.
+
+    Raises GateRefused when the champion is no longer the one the decision was made against.
+    """
+    session = context.session
+    decision = Decision.model_validate(context.read("decision"))
+    model = context.refs("model")[decision.winner]
+    entry = _carried_out(context.history, decision, context.ref("decision"), model)
+    if entry is None:
+        entry = _carry_out(context, decision, model)
+    follow(session.settings, session.run.project, session.store)
+    return _told(entry, session.ledger.history(session.run.project))
+
+
+def rollback(settings: Settings, project: str, to: int | None = None, why: str = "by hand") -> Entry:
+    """Restore an earlier champion: the one before, or version `to`. The one that leaves is not promoted again.
+
+    Raises GateRefused when there is nothing to go back to, ConfigError for a version that never was champion.
+    """
+    find_project(project)
+    store = _store(settings)
+    history = Ledger(store).history(project)
+    champion = history.champion
+    if champion is None:
+        raise GateRefused(f"{project} has no champion yet, so there is nothing to roll back; `pipelines run {project}` makes one")
+    target = history.previous if to is None else history.version(to)
+    if target is None and to is None:
+        raise GateRefused(f"version {champion.version} is the first champion of {project}; there is none before it to go back to")
+    if target is None:
+        served = sorted({e.version for e in history.entries if e.kind == "promotion" and e.version is not None})
+        raise ConfigError(f"version {to} of {project} never was champion; those that were: {', '.join(map(str, served))}")
+    if target.version == champion.version:
+        raise ConfigError(f"version {to} is the champion of {project} already; nothing to do")
+    entry = Entry(
+        kind="rollback",
+        run="cli",
+        why=why,
+        version=target.version,
+        candidate=target.candidate,
+        model=target.model,
+        replaced=champion.version,
+        lineage=target.lineage,
+    )
+    written = Ledger(store).append(project, entry, champion=champion.version)
+    follow(settings, project, store)
+    return written
+
+
+def repair(project: str, settings: Settings | None = None) -> dict[str, Any]:
+    """Make MLflow's aliases what the ledger says, whatever moved them; tell what was amiss.
+
+    Returns ``{"aliases": {alias: version}, "moved": {alias: [from, to]}, "lost": [versions MLflow has no more]}``.
+    """
+    settings = settings or Settings.load()
+    store = _store(settings)
+    state = _state(settings, project, store)
+    moved, lost = _versions(settings, project).point(state["aliases"])
+    store.replace(f"registry/{project}.json", json.dumps(state).encode())
+    return {"aliases": state["aliases"], "moved": moved, "lost": lost}
+
+
+def history(project: str, settings: Settings | None = None) -> History:
+    """All that was decided about a project's models, oldest first."""
+    find_project(project)
+    return Ledger(_store(settings or Settings.load())).history(project)
+
+
+def find(project: str, version: int | str = "champion", settings: Settings | None = None) -> Entry:
+    """The entry of a version, given its number or alias. Raises ConfigError that names those there are."""
+    past = history(project, settings)
+    aliases = derived_aliases(past)
+    number = aliases.get(str(version)) if not str(version).isdigit() else int(version)
+    known = {e.version: e for e in past.entries if e.kind in ("promotion", "rejection") and e.version is not None}
+    entry = None if number is None else past.version(number) or known.get(number)
+    if entry is None or entry.model is None:
+        names = [*aliases, *(str(n) for n in known)]
+        raise ConfigError(f"{project} has no version {str(version)!r}; {did_you_mean(str(version), names)}")
+    return entry
+
+
+def load(project: str, version: int | str = "champion", settings: Settings | None = None) -> Served:
+    """A version's model, from the artifact store and verified by its digest; MLflow is not asked."""
+    settings = settings or Settings.load()
+    entry = find(project, version, settings)
+    assert entry.model is not None
+    made = find_project(project).project()
+    return Served(made, made.model_codec.read(_store(settings).fetch(entry.model)))
+
+
+def derived_aliases(history: History) -> dict[str, int]:
+    """`champion`, `previous` (where a rollback leads) and `challenger`: the newest winner that was judged and does not serve."""
+    champion, previous = history.champion, history.previous
+    serving = champion.model.digest if champion and champion.model else None
+    refused = [
+        e
+        for e in history.entries
+        if e.kind == "rejection" and e.version is not None and e.model and e.model.digest not in {serving, *history.blocked}
+    ]
+    entries = {"champion": champion, "previous": previous, "challenger": refused[-1] if refused else None}
+    return {alias: entry.version for alias, entry in entries.items() if entry is not None and entry.version is not None}
+
+
+def follow(settings: Settings, project: str, store: Store) -> None:
+    """Let MLflow's aliases follow the ledger; when they are known to do so already, MLflow is not asked.
+
+    Two processes may do this at once: each looks again after it wrote, so the last to write has seen the last entry.
+    """
+    mark = f"registry/{project}.json"
+    while (state := _state(settings, project, store)) != store.read_json(mark):
+        _versions(settings, project).point(state["aliases"])
+        store.replace(mark, json.dumps(state).encode())
+
+
+def _state(settings: Settings, project: str, store: Store) -> dict[str, Any]:
+    return {"tracking": without_password(settings.tracking), "aliases": derived_aliases(Ledger(store).history(project))}
+
+
+def _carried_out(history: History, decision: Decision, ref: Ref, model: Ref) -> Entry | None:
+    """The entry by which this decision was carried out, or the champion's when the winner serves already."""
+    champion = history.champion
+    if decision.promote and champion and champion.model and champion.model.digest == model.digest:
+        return champion
+    same = [e for e in history.entries if (e.decision, e.model) == (ref, model)]
+    if not same or (same[-1].kind == "promotion" and model.digest in history.blocked):
+        return None
+    return same[-1]
+
+
+def _carry_out(context: Context, decision: Decision, model: Ref) -> Entry:
+    session, history = context.session, context.history
+    ledger, project = session.ledger, session.run.project
+    blocked = model.digest in history.blocked
+    accepted = decision.promote and not blocked
+    now = history.champion.version if history.champion else None
+    if accepted and now != decision.incumbent:
+        raise GateRefused(
+            f"{project}: version {now} became champion while this run was compared with version {decision.incumbent}; "
+            "nothing was changed. Run evaluate again, so that the new champion is the opponent."
+        )
+    run_id = MlflowTracker(session.settings).open(session)
+    lineage = _lineage(context, run_id)
+    why = _rolled_back(project, history, model) if blocked else _reason(decision)
+    tags = {**lineage, "candidate": decision.winner, "decision": "accepted" if accepted else "refused"}
+    version = _versions(session.settings, project).register(session, run_id, model, _example(context), tags, why)
+    entry = Entry(
+        kind="promotion" if accepted else "rejection",
+        run=session.run.id,
+        why=why,
+        version=version,
+        candidate=decision.winner,
+        model=model,
+        models=tuple(sorted(ref.digest for ref in context.refs("model").values())),
+        decision=context.ref("decision"),
+        replaced=now if accepted else None,
+        artifacts={name: context.ref(name) for name in ("raw", "snapshot", "validation", "leaderboard", "card")},
+        lineage=lineage,
+        metrics={decision.headline: decision.metric.model_dump()},
+    )
+    return ledger.append(project, entry, champion=decision.incumbent if accepted else "any")
+
+
+def _example(context: Context) -> Any:
+    """A few rows as a caller sends them, for the signature."""
+    return context.project.example(context.read("test"), _EXAMPLE_ROWS)
+
+
+def _lineage(context: Context, run_id: str) -> dict[str, str]:
+    """Provenance of the run, of its data and of each stage."""
+    session = context.session
+    snapshot = facts_of(_output(session, "snapshot"), context.read("snapshot"), None)[None].tags
+    lineage = {**provenance(session), **snapshot, "data.sha256": context.ref("raw").digest, "mlflow.run": run_id}
+    for refs in context.inputs.values():
+        for ref in refs.values() if isinstance(refs, dict) else (refs,):
+            manifest = session.store.manifest(ref.digest)
+            lineage[f"stage.{manifest.stage}.fingerprint"] = manifest.fingerprint
+    return lineage
+
+
+def _output(session: Session, name: str) -> Output:
+    return next(output for output in session.graph.writer(name).writes if output.name == name)
+
+
+def _reason(decision: Decision) -> str:
+    """One sentence for people: the headline, and what failed."""
+    failed = [f"{c.name}: wanted {c.wanted}, found {c.found}" for c in decision.criteria if not c.passed]
+    verdict = (
+        f"refused: {'; '.join(failed)}" if not decision.promote else f"accepted: all {len(decision.criteria)} criteria passed"
+    )
+    return (
+        f"{verdict} ({decision.winner}, {decision.headline} {decision.metric}, data from {decision.source or 'unnamed source'})"
+    )
+
+
+def _rolled_back(project: str, history: History, model: Ref) -> str:
+    versions = {e.version for e in history.entries if e.kind == "promotion" and e.model and e.model.digest == model.digest}
+    moves = [e for e in history.entries if e.kind == "rollback" and e.replaced in versions]
+    return (
+        f"refused: this model served as version {moves[-1].replaced} and was rolled back ({moves[-1].why}); "
+        f"`pipelines rollback {project} --to {moves[-1].replaced}` restores it"
+    )
+
+
+def _told(entry: Entry, history: History) -> dict[str, Any]:
+    """The `promotion` artifact. It describes the ledger's entry, so a repeated run tells the same."""
+    return {
+        "outcome": {"promotion": "promoted", "rejection": "refused"}[entry.kind],
+        "version": entry.version,
+        "candidate": entry.candidate,
+        "model": entry.model.digest if entry.model else None,
+        "replaced": entry.replaced,
+        "champion": history.champion.version if history.champion else None,
+        "reason": entry.why,
+        "entry": entry.number,
+        "run": entry.run,
+    }
+
+
+def _versions(settings: Settings, project: str) -> Versions:
+    """Imported late: the ledger's part of this module works without MLflow."""
+    from pipelines.tracking.versions import Versions
+
+    return Versions(settings, project)
+
+
+def _store(settings: Settings) -> Store:
+    return Store.open(settings.store, settings.home / "cache" / "store")
