@@ -1,0 +1,40 @@
+# From raw data to champion with one command. `make` alone shows what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run up down test lint lock bench setup
+unexport PYTHONDONTWRITEBYTECODE
+
+PROJECT ?= churn
+PIPELINES := .venv/bin/pipelines
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+run: setup ## raw data to champion on Airflow (PROJECT=churn); the stack stays up to look around
+	@$(PIPELINES) stack run $(PROJECT)
+
+up: setup ## start Airflow and MLflow on 127.0.0.1
+	@$(PIPELINES) stack up
+
+down: ## stop exactly what was started
+	@if [ -x $(PIPELINES) ]; then $(PIPELINES) stack down; else echo "nothing was set up, so nothing runs"; fi
+
+test: setup ## every test, those on a real Airflow included
+	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests pipelines
+
+lint: setup ## style, types, layers, workflow files
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/yamllint --strict .
+
+lock: ## write requirements.lock from pyproject.toml
+	@bin/setup lock
+
+bench: setup ## medians with spread of all that has a speed goal
+	@.venv/bin/python -m bench
+
+setup: ## make or mend .venv from the lock (all others do it when needed)
+	@bin/setup

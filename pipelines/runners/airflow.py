@@ -1,0 +1,181 @@
+"""Airflow: a project's graph as DAGs.
+
+Only the graph and the YAML are read here, for Airflow reads a DAG file often, and again in every task. What a task does is
+in `airflow_task.py`, imported when a task runs.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetAlias,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    TaskGroup,
+    task,
+)
+
+from pipelines.core.discovery import Definition, find_project
+from pipelines.core.graph import Graph, Stage
+
+_RETRY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[
+                "pipelines.core.errors.InfrastructureError",
+                "builtins.OSError",
+                "builtins.MemoryError",
+                "httpx.HTTPError",
+            ],
+            action=RetryAction.RETRY,
+            reason="infrastructure failed; it may work later",
+        )
+    ],
+    default=RetryAction.FAIL,
+)
+"""Infrastructure is tried again; bad data, wrong use and faults in code fail the same way every time."""
+
+_EMITS = {"ingest": "data", "features": "features"}
+"""Stages that bring an asset up to date whenever they succeed."""
+
+
+def build(name: str) -> list[DAG]:
+    """The training and the monitoring DAG of a project. Raises ConfigError when its YAML is wrong."""
+    definition = find_project(name)
+    deployment = definition.deployment
+    return [
+        _dag(definition, definition.training, "training", deployment.schedule),
+        _dag(definition, definition.monitoring, "monitoring", deployment.monitoring),
+    ]
+
+
+def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) -> DAG:
+    deployment = definition.deployment
+    with DAG(
+        dag_id=f"{definition.name}_{kind}",
+        dag_display_name=f"{deployment.title}: {kind}",
+        description=deployment.description.strip().splitlines()[0],
+        doc_md=_dag_doc(definition, graph, kind),
+        schedule=CronTriggerTimetable(schedule, timezone="UTC") if schedule else None,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags={definition.name, kind, *deployment.tags, *([deployment.system] if deployment.system else [])},
+        params=_params(definition),
+        default_args={
+            "owner": deployment.owner,
+            "retries": deployment.retry.attempts,
+            "retry_delay": deployment.retry.delay,
+            "max_retry_delay": deployment.retry.longest,
+            "retry_exponential_backoff": 2.0,
+            "retry_policy": _RETRY,
+        },
+    ) as dag:
+        _tasks(definition, graph, kind)
+    return dag
+
+
+def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
+    """One task a stage, mapped over the candidates where the stage is; and one that closes the tracked run."""
+    groups: dict[str, TaskGroup] = {}
+    results: dict[str, Any] = {}
+    for stage in graph.stages:
+        if stage.group not in groups:
+            groups[stage.group] = TaskGroup(f"{stage.group}_stages", group_display_name=stage.group, prefix_group_id=False)
+        with groups[stage.group]:
+            operator = _run_stage.override(
+                task_id=stage.name,
+                doc_md=_stage_doc(stage),
+                outlets=_outlets(definition.name, stage),
+                map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
+            )
+            inputs = {parent.name: results[parent.name] for parent in dict.fromkeys(map(graph.writer, stage.reads))}
+            call = partial(operator, project=definition.name, kind=kind, stage=stage.name, inputs=inputs)
+            if stage.each:
+                fixed = operator.partial(project=definition.name, kind=kind, stage=stage.name, inputs=inputs)
+                results[stage.name] = fixed.expand(candidate=list(graph.candidates))
+            else:
+                results[stage.name] = call()
+    closing = _close.override(doc_md="Mark the tracked run as finished or failed. Runs whatever happened before.")
+    closed = closing(project=definition.name, kind=kind).as_teardown()
+    for result in results.values():
+        result >> closed
+
+
+@task(multiple_outputs=False)  # type: ignore[untyped-decorator]
+def _run_stage(project: str, kind: str, stage: str, inputs: dict[str, Any], candidate: str | None = None) -> Any:
+    """Execute one node of the graph; the reference to what it made is the task's XCom."""
+    from pipelines.runners.airflow_task import run_stage
+
+    return run_stage(project, kind, stage, inputs, candidate)
+
+
+@task(task_id="close", retries=1, retry_delay=timedelta(seconds=5), retry_policy=None)  # type: ignore[untyped-decorator]
+def _close(project: str, kind: str) -> None:
+    from pipelines.runners.airflow_task import close
+
+    close(project, kind)
+
+
+def asset(project: str, what: str) -> Asset:
+    """`data`, `features` or `champion` of a project; events carry the digest of what is new."""
+    return Asset(name=f"{project}_{what}", uri=f"pipelines://{project}/{what}", group=project)
+
+
+def _outlets(project: str, stage: Stage) -> list[Asset | AssetAlias]:
+    if stage.name == "promote":  # an alias, because a run that promotes nothing brings forth no new champion
+        return [AssetAlias(f"{project}_promotion", group=project)]
+    return [asset(project, _EMITS[stage.name])] if stage.name in _EMITS else []
+
+
+def _params(definition: Definition) -> dict[str, Param]:
+    profile = definition.deployment.profile
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="As of",
+            description="Nothing later is read. Empty: the scheduled date, or today.",
+        ),
+        "profile": Param(profile, type="string", enum=definition.profiles, title="Profile", description="Set of parameters."),
+        "overrides": Param(
+            {}, type="object", title="Overrides", description='Dotted keys of params.yaml, such as {"train.trials": 5}.'
+        ),
+        "fresh": Param(False, type="boolean", title="Fresh", description="Run every stage, reuse nothing."),
+        "why": Param(
+            None,
+            type=["null", "string"],
+            title="Why",
+            description="Reason, kept with the model. Empty: `schedule` or `person`.",
+        ),
+    }
+
+
+def _dag_doc(definition: Definition, graph: Graph, kind: str) -> str:
+    rows = "\n".join(f"| `{stage.name}` | {stage.doc} |" for stage in graph.stages)
+    return f"""### {definition.deployment.title}: {kind}
+
+{definition.deployment.description}
+
+| stage | what it does |
+| --- | --- |
+{rows}
+
+Bad data stops the chain and is never retried; infrastructure errors are. A stage whose inputs, parameters and code are
+unchanged is answered from the store. The same chain without Airflow: `pipelines run {definition.name}`.
+"""
+
+
+def _stage_doc(stage: Stage) -> str:
+    reads = ", ".join(f"`{name}`" for name in stage.reads) or "nothing"
+    writes = "\n".join(f"- `{output.name}`: {output.doc or output.codec}" for output in stage.writes)
+    return f"{stage.doc}\n\nReads {reads}. Writes\n\n{writes}\n"
