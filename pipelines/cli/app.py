@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import projects, run
+from pipelines.cli import data, develop, dvc, predict, projects, run, stack
 
 app = typer.Typer(
     name="pipelines",
@@ -34,7 +34,14 @@ OPERATE = "Operate"
 
 app.command("list", rich_help_panel=LOOK)(projects.list_projects)
 app.command("run", rich_help_panel=RUN)(run.run)
+app.command("predict", rich_help_panel=SERVE)(predict.predict)
+app.command("new", rich_help_panel=DEVELOP)(develop.new)
 app.command("lint", rich_help_panel=DEVELOP)(projects.lint)
+app.command("check", rich_help_panel=DEVELOP)(develop.check)
+app.command("render", rich_help_panel=OPERATE)(dvc.render)
+app.command("stage", rich_help_panel=OPERATE)(dvc.stage)
+app.add_typer(data.app, name="data", rich_help_panel=OPERATE)
+app.add_typer(stack.app, name="stack", rich_help_panel=OPERATE)
 
 
 def invoke(arguments: Sequence[str]) -> int:

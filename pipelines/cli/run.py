@@ -26,6 +26,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of params.yaml; repeat for more.", show_default=False),
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage, reuse nothing.")]
+Monitor = Annotated[bool, typer.Option("--monitor", help="Run the monitoring chain: newest data against champion.")]
 Stages = Annotated[
     list[str] | None,
     typer.Option("--stage", metavar="STAGE", help="Run only this stage and what it needs; repeat for more.", show_default=False),
@@ -38,8 +40,8 @@ def run(
     as_of: AsOf = None,
     profile: Profile = "full",
     overrides: Overrides = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage, reuse nothing.")] = False,
-    monitor: Annotated[bool, typer.Option("--monitor", help="Run the monitoring chain: newest data against champion.")] = False,
+    fresh: Fresh = False,
+    monitor: Monitor = False,
     no_track: Annotated[bool, typer.Option("--no-track", help="Leave MLflow out.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of this project instead of refusing.")] = False,
     as_json: Json = False,
@@ -61,7 +63,7 @@ def run(
     session = open_session(project, as_of, profile, overrides or [], fresh=fresh, graph="monitoring" if monitor else "training")
     tracker = None if no_track else MlflowTracker(session.settings)
     results = carry_out(session, stage or [], tracker, wait=wait)
-    document = result.document(session, results, {"mlflow": url} if tracker and (url := tracker.url(session)) else {})
+    document = result.document(session, results, mlflow_link(session) if tracker else {})
     if as_json:
         emit(document)
     else:
@@ -110,6 +112,18 @@ def carry_out(session: Session, stages: Sequence[str], tracker: MlflowTracker | 
         if tracker:
             tracker.finish(session, "FINISHED")
         return results
+
+
+def mlflow_link(session: Session) -> dict[str, str]:
+    """Address of the run's page in MLflow, when it has a run and a server shows it: the configured or the embedded one."""
+    from pipelines.stack import state
+    from pipelines.tracking.runs import MlflowTracker
+
+    settings = session.settings
+    if settings.tracking.startswith("sqlite") and (stack := state.load(settings.home)) and stack.alive:
+        settings = settings.model_copy(update={"tracking": stack.ports.mlflow_url})
+    url = MlflowTracker(settings).url(session)
+    return {"mlflow": url} if url else {}
 
 
 def _close(tracker: MlflowTracker | None, session: Session, error: BaseException) -> None:

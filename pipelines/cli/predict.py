@@ -1,0 +1,149 @@
+"""`pipelines predict`: rows in, answers out, from any version that is or was kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from pipelines.cli.output import emit, streams
+from pipelines.cli.projects import Json, Name
+
+
+def predict(
+    project: Name,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--input", "-i", metavar="PATH|-", help="CSV, JSON, JSON lines or parquet, a folder, or - for JSON lines on stdin."
+        ),
+    ],
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="A version's number, or an alias: champion, previous, challenger.")
+    ] = "champion",
+    explain: Annotated[bool, typer.Option("--explain", help="Say why, row by row, where the project can.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict rows with the champion, or with another version.
+
+    Rows are as your systems have them, without labels; the project makes its features itself. No rows give no answers.
+    Rows that cannot be predicted are named with their numbers, and nothing is predicted (exit 3).
+
+    [bold]Examples[/]
+
+      pipelines predict churn --input customers.csv
+      pipelines predict churn --input customers.csv --explain --version previous
+      cat customers.jsonl | pipelines predict churn --input - --json
+    """
+    from pipelines.core.discovery import find_project
+    from pipelines.tracking.registry import find, load
+
+    find_project(project)
+    entry = find(project, version)
+    rows = rows_of(source, sys.stdin)
+    served = load(project, version)
+    data = served.project.read(rows)
+    answers = served.project.answer(served.model, data, served.project.predict(served.model, data))
+    if explain:
+        reasons = served.project.explain(served.model, data)
+        answers = [{**answer, "reasons": why} for answer, why in zip(answers, reasons, strict=True)]
+    if as_json:
+        emit(
+            {"project": project, "version": entry.version, "candidate": entry.candidate, "rows": len(answers), "answers": answers}
+        )
+    else:
+        _show(project, entry, answers)
+
+
+def rows_of(source: str, stdin: IO[str]) -> Any:
+    """Rows from a file by its ending, from JSON lines on stdin, or a folder as it is.
+
+    Raises ConfigError for what is no such place, DataError for what cannot be read.
+    """
+    from pipelines.core.errors import ConfigError
+
+    if source == "-":
+        return _json_lines(stdin.read(), "stdin")
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise ConfigError(f"--input {source!r}: there is no such file or folder; use - to read JSON lines from stdin")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ConfigError(f"--input {source!r}: expected a file that ends in {', '.join(READERS)}, a folder or -")
+    return reader(path)
+
+
+def _as_path(path: Path) -> Path:
+    return path
+
+
+def _json(path: Path) -> Any:
+    import json
+
+    from pipelines.core.errors import DataError
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+
+
+def _json_lines(text: str, where: str) -> list[Any]:
+    import json
+
+    from pipelines.core.errors import DataError
+
+    rows, wrong = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                wrong.append(f"line {number}: {error}")
+    if wrong:
+        shown = "\n".join(f"  - {fault}" for fault in wrong[:10])
+        raise DataError(f"{where} is not JSON lines (one row a line); {len(wrong)} lines cannot be read:\n{shown}")
+    return rows
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".csv": _as_path,
+    ".parquet": _as_path,
+    ".json": _json,
+    ".jsonl": lambda path: _json_lines(path.read_text(encoding="utf-8-sig"), str(path)),
+}
+"""How rows are read, by the file's ending. Tables are left to the project: it knows their columns and says what is wrong."""
+
+_SHOWN = 50
+"""Rows of a table that people still read."""
+
+
+def _show(project: str, entry: Any, answers: Sequence[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from pipelines.cli.panels import number
+
+    title = f"{project} version {entry.version} ({entry.candidate}): {len(answers):,} rows"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("row", justify="right", style="dim")
+    columns = list(dict.fromkeys(key for answer in answers for key in answer))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row, answer in enumerate(answers[:_SHOWN]):
+        cells = (answer.get(column) for column in columns)
+        table.add_row(str(row), *(_cell(cell, number) for cell in cells))
+    console = streams().result
+    console.print(table if answers else f"{title}; nothing to predict")
+    if len(answers) > _SHOWN:
+        console.print(f"[dim]and {len(answers) - _SHOWN:,} more; --json prints all[/]")
+
+
+def _cell(value: Any, number: Callable[[float], str]) -> str:
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return number(value) if isinstance(value, float) else str(value)
