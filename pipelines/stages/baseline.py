@@ -21,7 +21,7 @@ from pipelines.parts.drift import Reference, Watching
 def baseline(context: Context) -> dict[str, Any]:
     """The reference of the version this run promoted; where it promoted none, that of the champion, unchanged."""
     promotion = context.read("promotion")
-    if not promotion["promoted"]:
+    if promotion["outcome"] != "promoted":
         return {"baseline": _kept(context, promotion)}
     winner = Decision.model_validate(context.read("decision")).winner
     model = context.session.read(context.refs("model")[winner])
@@ -46,7 +46,7 @@ def _kept(context: Context, promotion: dict[str, Any]) -> Path:
         return Path(context.session.read(known))
     folder = context.workdir / "baseline"
     folder.mkdir()
-    note = {"reference": None, "why": f"nothing was promoted, and no champion has a reference yet ({promotion['why']})"}
+    note = {"reference": None, "why": f"nothing was promoted, and no champion has a reference yet ({promotion['reason']})"}
     (folder / "statistics.json").write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     return folder
 
