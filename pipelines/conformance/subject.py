@@ -22,6 +22,8 @@ from pipelines.core.settings import Settings, quiet_environment
 
 T = TypeVar("T")
 
+_SOME = 300
+
 
 class NotApplicable(Exception):
     """A check has nothing to ask of this project; the message says why."""
@@ -153,6 +155,13 @@ class Subject:
     @property
     def cleaned(self) -> Any:
         return self.checked.data
+
+    @cached_property
+    def some_rows(self) -> Any:
+        """Clean rows, few enough to look at each of them; all different."""
+        first = self.project.take(self.cleaned, range(min(_SOME, self.project.count(self.cleaned))))
+        seen = {digest: row for row, digest in enumerate(self.row_digests(first))}
+        return self.project.take(first, sorted(seen.values()))
 
     @cached_property
     def splits(self) -> Splits[Any]:

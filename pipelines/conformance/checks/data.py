@@ -125,22 +125,22 @@ def own_data_pass(subject: Subject) -> None:
 @check
 def splits_are_disjoint(subject: Subject) -> None:
     """No row is in two splits, none is lost, none is made up, and no split is empty."""
-    project, splits = subject.project, subject.splits
+    rows = subject.some_rows
+    splits = subject.split(rows)
     parts = {name: subject.row_digests(getattr(splits, name)) for name in ("train", "valid", "test")}
     for name, digests in parts.items():
         assert digests, f"{name} is empty"
     _nowhere_twice(parts)
-    before = sorted(subject.row_digests(subject.cleaned))
-    assert sorted(chain.from_iterable(parts.values())) == before, (
-        f"the splits hold {sum(map(len, parts.values()))} rows made of {project.count(subject.cleaned)}, and they are not the same rows"
-    )
+    before, after = sorted(subject.row_digests(rows)), sorted(chain.from_iterable(parts.values()))
+    assert after == before, f"the splits hold {len(after)} rows, made of {len(before)}, and they are not the same rows"
 
 
 @check
 def duplicates_stay_together(subject: Subject) -> None:
     """Exact copies of a row never straddle two splits, where the model would be tested on what it was fitted to."""
-    positions = [row for row in range(subject.project.count(subject.cleaned)) for _ in range(2)]
-    doubled = subject.split(subject.project.take(subject.cleaned, positions))
+    rows = subject.some_rows
+    twice = [row for row in range(subject.project.count(rows)) for _ in range(2)]
+    doubled = subject.split(subject.project.take(rows, twice))
     _nowhere_twice({name: subject.row_digests(getattr(doubled, name)) for name in ("train", "valid", "test")})
 
 
