@@ -67,26 +67,22 @@ def settle(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 def _convert(cells: Series, column: Column) -> tuple[Series, Series]:
     """The column in its type, and which cells were neither blank nor of that type."""
+    values: Series
     blank = cells.isna() | (cells.astype(object).map(lambda cell: isinstance(cell, str) and not cell.strip())).astype(bool)
     if column.numeric:
         values = pd.to_numeric(cells.where(~blank), errors="coerce").astype("float64")
-        values = values.where(np.isfinite(values))
-        if column.kind == "integer":
-            values = values.where(values == np.floor(values))
-        if cells.dtype == bool:
-            values = values.where(False)
+        fits = np.isfinite(values) & (cells.dtype != bool)
+        values = values.where(fits & (values == np.floor(values)) if column.kind == "integer" else fits)
     elif column.kind == "time":
         values = pd.to_datetime(cells.where(~blank), errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
     else:
-        values = _as_text(cells, blank)
+        values = pd.Series(
+            [None if empty else _text(cell) for cell, empty in zip(cells, blank, strict=True)], cells.index, object
+        )
     return values, values.isna() & ~blank
 
 
-def _as_text(cells: Series, blank: Series) -> Series:
-    return cells.astype(object).map(_one_text).where(~blank, None)
-
-
-def _one_text(cell: Any) -> str | None:
+def _text(cell: Any) -> str | None:
     """A scalar as text, stripped; None for what is no scalar (a list, a dictionary), which no text column holds.
 
     A whole number that came as a float (0.0) is written as a whole number (0), so that both are one level.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipelines.core.validation import Check
 from pipelines.parts.tabular.parse import EXPECTED, WHOLE, Parsed
-from pipelines.parts.tabular.schema import Column, Rule, Schema
+from pipelines.parts.tabular.schema import Column, Schema
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -56,14 +56,18 @@ def judge(raw: pd.DataFrame, parsed: Parsed, schema: Schema) -> Judged:
     failed = _validate(parsed.frame, specs) if len(parsed.frame) else {}
     broken = [*parsed.missing, *(spec.column for spec in specs if spec.level == "table" and spec.column and _key(spec) in failed)]
     faults: dict[int, list[str]] = {}
-    checks = [*_presence(parsed, schema)]
+    told: dict[str, set[int]] = {}
+    checks = list(_presence(parsed, schema))
     for spec in specs:
         if spec.level == "row" and set(spec.columns) & set(broken):
             continue
-        positions = failed.get(_key(spec), np.empty(0, dtype=np.intp))
+        positions = failed.get(_key(spec), [])
+        if spec.column is None:  # a cell that is wrong by itself is told once
+            positions = [position for position in positions if not any(position in told.get(name, ()) for name in spec.columns)]
         checks.append(_verdict(spec, positions, raw))
         for position in positions if spec.level == "row" else ():
-            faults.setdefault(int(position), []).append(f"{', '.join(spec.columns)}: {spec.rule}")
+            faults.setdefault(position, []).append(f"{', '.join(spec.columns)}: {spec.rule}")
+            told.setdefault(spec.columns[0], set()).add(position)
     return Judged(tuple(checks), tuple(broken), dict(sorted(faults.items())))
 
 
@@ -81,15 +85,15 @@ def _presence(parsed: Parsed, schema: Schema) -> Iterator[Check]:
                 failures=int(gone),
                 examples=(f"found {', '.join([*map(str, parsed.frame.columns), *parsed.extra])}",) if gone else (),
             )
-    stop = schema.extra == "stop"
-    yield Check(
-        tool=TOOL,
-        column=None,
-        rule="no columns but those declared" if stop else "columns nobody declared are dropped",
-        level="table",
-        failures=int(stop and bool(parsed.extra)),
-        examples=tuple(f"column {name!r}" for name in parsed.extra),
-    )
+    if parsed.extra or schema.extra == "stop":
+        yield Check(
+            tool=TOOL,
+            column=None,
+            rule="has no columns but those declared" if schema.extra == "stop" else "columns nobody declared were dropped",
+            level="table",
+            failures=int(schema.extra == "stop" and bool(parsed.extra)),
+            examples=tuple(f"column {name!r}" for name in parsed.extra),
+        )
 
 
 def _column_specs(parsed: Parsed, schema: Schema) -> Iterator[Spec]:
@@ -128,15 +132,7 @@ def _rules_of(
 def _rule_specs(parsed: Parsed, schema: Schema) -> Iterator[Spec]:
     for rule in schema.rules:
         if set(rule.columns) <= set(parsed.frame.columns):
-            yield Spec(None, rule.name, "row", _judgeable(rule, parsed), rule.columns)
-
-
-def _judgeable(rule: Rule, parsed: Parsed) -> Callable[[pd.DataFrame], Series]:
-    """The rule where the cells it looks at are of their type; those that are not are told already."""
-    unfit = pd.Series(False, index=parsed.frame.index)
-    for name in rule.columns:
-        unfit = unfit | parsed.unfit.get(name, unfit)
-    return lambda rows: rule.holds(rows).astype(bool) | unfit
+            yield Spec(None, rule.name, "row", rule.holds, rule.columns)
 
 
 def _key(spec: Spec) -> str:
@@ -144,7 +140,7 @@ def _key(spec: Spec) -> str:
     return f"{spec.column or ''}|{spec.rule}"
 
 
-def _validate(frame: pd.DataFrame, specs: list[Spec]) -> dict[str, Any]:
+def _validate(frame: pd.DataFrame, specs: list[Spec]) -> dict[str, list[int]]:
     """Check key to the positions of the rows that break it (one position for a truth about a whole column)."""
     import pandera.pandas as pa
 
@@ -160,23 +156,21 @@ def _validate(frame: pd.DataFrame, specs: list[Spec]) -> dict[str, Any]:
         pa.DataFrameSchema(columns, checks=wide).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
-        return {
-            str(key): np.unique(group["index"].fillna(0).astype(int).to_numpy())
-            for key, group in cases.groupby("check", sort=False)
-        }
+        cases = cases.assign(row=pd.to_numeric(cases["index"]).fillna(0).astype(int))  # a whole column has no index
+        return {str(key): sorted(set(rows)) for key, rows in cases.groupby("check", sort=False)["row"]}
     return {}
 
 
-def _verdict(spec: Spec, positions: Any, raw: pd.DataFrame) -> Check:
+def _verdict(spec: Spec, positions: list[int], raw: pd.DataFrame) -> Check:
     failures = len(positions) if spec.level == "row" else int(len(positions) > 0)
-    shown = positions[:SHOWN] if spec.level == "row" else range(min(3, len(raw))) if failures else ()
+    shown = positions[:SHOWN] if spec.level == "row" else list(range(min(3, len(raw)))) if failures else []
     return Check(
         tool=TOOL,
         column=spec.column,
         rule=spec.rule,
         level=spec.level,
         failures=failures,
-        examples=tuple(f"row {position}: {_cells(raw, int(position), spec.columns)}" for position in shown),
+        examples=tuple(f"row {position}: {_cells(raw, position, spec.columns)}" for position in shown),
     )
 
 

@@ -58,7 +58,7 @@ class Column:
     def __post_init__(self) -> None:
         if self.levels and self.kind != "category":
             raise ConfigError(f"column {self.name!r}: levels belong to a category, not to a {self.kind}")
-        if not self.numeric and not (self.low is self.high is self.mean is None):
+        if not self.numeric and any(bound is not None for bound in (self.low, self.high, self.mean)):
             raise ConfigError(f"column {self.name!r}: low, high and mean belong to a number or an integer, not to a {self.kind}")
         if self.missing is not None and not self.nullable:
             raise ConfigError(f"column {self.name!r}: a share of missing cells only makes sense with nullable=True")

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -120,14 +121,21 @@ def _verdict(one: Expected, result: Any) -> Check:
 def _render(results: Any) -> list[str]:
     """Sections of Great Expectations' page, without the ones on the machine and the hour."""
     from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaSectionView
 
     page = ValidationResultsPageRenderer().render(results)
     sections = [section for section in page.sections if section.section_name not in ("Overview", "Run Info")]
     return [
-        str(DefaultJinjaSectionView().render({"section": section.to_json_dict(), "section_loop": {"index": number}}))
+        str(_view().render({"section": section.to_json_dict(), "section_loop": {"index": number}}))
         for number, section in enumerate(sections, 1)
     ]
+
+
+@cache
+def _view() -> Any:
+    """What turns a section into HTML; kept, because compiling its templates takes longer than validating."""
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    return DefaultJinjaSectionView()
 
 
 @contextlib.contextmanager
