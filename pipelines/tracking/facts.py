@@ -126,8 +126,6 @@ def _fit(document: dict[str, Any]) -> ByRun:
         for step, trial in enumerate(document.get("trials", []))
         if isinstance(trial.get("value"), (int, float))
     ]
-    if "seconds" in document:
-        metrics.append(("fit_seconds", document["seconds"], 0))
     return {document["candidate"]: Facts(metrics=metrics, params=flattened(document.get("params", {}), "chosen."))}
 
 

@@ -70,7 +70,7 @@ def write(session: Session, model: Path, digest: str, example: Any, folder: Path
     }
     (data / _CARD).write_text(json.dumps(card, indent=1, sort_keys=True))
     served = Served(session.project, session.project.model_codec.read(data / _MODEL))
-    example = _plain(example)
+    example = _table(example)
     mlflow.pyfunc.save_model(
         str(folder),
         loader_module=__name__,
@@ -122,31 +122,27 @@ def _bare(requirement: str) -> str:
     return found.group()
 
 
-def _plain(example: Any) -> Any:
-    """Rows in the form MLflow describes best: a table for rows with names, an array for rows of numbers."""
-    import numpy
+def _table(example: Any) -> Any:
+    """Rows with names, or rows of numbers, as MLflow passes them on: a table. Anything else as it is."""
     import pandas
 
-    if isinstance(example, list) and example and isinstance(example[0], dict):
-        return pandas.DataFrame(example)
-    return numpy.asarray(example) if isinstance(example, list) else example
+    return (
+        pandas.DataFrame(example) if isinstance(example, list) and example and isinstance(example[0], (dict, list)) else example
+    )
 
 
 def _signature(example: Any, answers: pandas.DataFrame) -> Any:
-    """MLflow refuses a whole number where the example had a fraction, so numbers are declared without a type: `Project.read`
-    judges rows itself and says better what is wrong with them."""
+    """Columns are declared by name and not by type: MLflow would refuse a whole number where the example had a fraction, a
+    category where it had text and a table without rows, while `Project.read` judges rows itself and says what is wrong."""
+    import pandas
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import DataType
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     inferred = infer_signature(example, answers)
-    if not inferred.inputs.has_input_names():
+    if not isinstance(example, pandas.DataFrame):
         return inferred
-    numeric = (DataType.integer, DataType.long, DataType.float, DataType.double)
-    columns = [
-        ColSpec(AnyType() if column.type in numeric else column.type, column.name, required=False)
-        for column in inferred.inputs.inputs
-    ]
+    named = not isinstance(example.columns, pandas.RangeIndex)
+    columns = [ColSpec(AnyType(), str(name), required=False) if named else ColSpec(AnyType()) for name in example.columns]
     return ModelSignature(inputs=Schema(columns), outputs=inferred.outputs)
 
 

@@ -7,12 +7,15 @@ import platform
 
 from pipelines.core.execution import Session
 from pipelines.core.fingerprint import LOCK, digest_of
+from pipelines.core.ledger import Entry
 from pipelines.core.run import git_state
 from pipelines.core.store import sha256_of
 from pipelines.tracking.scrub import scrub
 
 RUN = "pipelines.run"
 """The tag that holds the pipeline run's id."""
+PER_TASK = {"task_id", "try"}
+"""What an engine says of one task; it is logged with the task's stage."""
 
 
 def provenance(session: Session) -> dict[str, str]:
@@ -34,5 +37,19 @@ def provenance(session: Session) -> dict[str, str]:
         "lock.sha256": sha256_of(LOCK) if LOCK.is_file() else "",
         "python": platform.python_version(),
     }
-    tags |= {f"{run.runner}.{key}": value for key, value in run.engine.items()}
+    tags |= {f"{run.runner}.{key}": value for key, value in run.engine.items() if key not in PER_TASK}
     return {key: scrub(value) for key, value in tags.items()}
+
+
+def differences(entry: Entry) -> list[str]:
+    """In what the code and environment of now differ from those the version was made with."""
+    git, told = git_state(), entry.lineage
+    lock = sha256_of(LOCK) if LOCK.is_file() else ""
+    found = []
+    if told.get("git.commit") != git["commit"]:
+        found.append(f"made at commit {told.get('git.commit') or 'unknown'}; this is {git['commit'] or 'unknown'}")
+    if told.get("git.dirty") == "true":
+        found.append("made with uncommitted changes; the run's artifact uncommitted.diff has them")
+    if told.get("lock.sha256") != lock:
+        found.append("the lock file has changed since: other library versions may give other numbers")
+    return found

@@ -19,6 +19,7 @@ from pipelines.core.graph import Output
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
+from pipelines.tracking import records
 from pipelines.tracking.facts import facts_of
 from pipelines.tracking.flavour import Served
 from pipelines.tracking.provenance import provenance
@@ -172,6 +173,7 @@ def _carry_out(context: Context, decision: Decision, model: Ref) -> Entry:
             "nothing was changed. Run evaluate again, so that the new champion is the opponent."
         )
     run_id = MlflowTracker(session.settings).open(session)
+    records.remember_run(session)
     lineage = _lineage(context, run_id)
     why = _rolled_back(project, history, model) if blocked else _reason(decision)
     tags = {**lineage, "candidate": decision.winner, "decision": "accepted" if accepted else "refused"}

@@ -24,10 +24,11 @@ from pipelines.core.graph import Node
 from pipelines.core.run import git_state
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
+from pipelines.tracking import records
 from pipelines.tracking.client import answering, connect, is_error, ping
 from pipelines.tracking.facts import Facts, facts_of, flattened, metric_name
 from pipelines.tracking.leases import lease, why_gone
-from pipelines.tracking.provenance import RUN, provenance
+from pipelines.tracking.provenance import PER_TASK, RUN, provenance
 from pipelines.tracking.scrub import scrub, without_password
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ class MlflowTracker:
 
     def record(self, session: Session, node: Node, result: StageResult) -> None:
         """Log a finished or reused node."""
-        acted = not result.reused and node.stage.reuse
-        if not acted and self._opened(session) is None:
+        if result.reused and self._opened(session) is None:
             self._waiting.setdefault(session.run.id, []).append((node, result))
             return
         self._log(session, self.open(session), node, result)
@@ -234,12 +234,11 @@ class MlflowTracker:
 
     def _log(self, session: Session, run_id: str, node: Node, result: StageResult) -> None:
         """Everything about one node, in few calls."""
-        remember(session, result)
+        records.remember(session, result)
         own = Facts(tags={f"stage.{node.name}.fingerprint": result.fingerprint, **lease(session.run)})
         own.tags[f"stage.{node.name}.reused"] = str(result.reused).lower()
+        own.tags |= {f"stage.{node.name}.{key}": session.run.engine[key] for key in PER_TASK & set(session.run.engine)}
         own.metrics.append((metric_name(f"seconds.{node.name}"), result.seconds, 0))
-        if task := session.run.engine.get("task_id"):
-            own.tags[f"stage.{node.name}.task"] = task
         if raw := result.outputs.get("raw"):
             own.tags["data.sha256"] = raw.digest
         with self._talking():
@@ -311,13 +310,6 @@ class MlflowTracker:
             profile = json.dumps({"rows": data.get("rows_arrived"), "window": data.get("window")}, default=str)
             dataset = Dataset(str(data.get("dataset") or "data"), digest, str(data.get("source")), source, profile=profile)
             self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-def remember(session: Session, result: StageResult) -> None:
-    """Keep a run's results by node, and what was asked of it, in the store: what `lineage` and `reproduce` start from."""
-    place = f"runs/{session.run.project}/{session.run.id}"
-    session.store.create(f"{place}/run.json", session.run.model_dump_json(indent=1).encode())
-    session.store.replace(f"{place}/nodes/{result.node}.json", result.model_dump_json(indent=1).encode())
 
 
 def export(session: Session, ref: Ref, target: Path) -> None:

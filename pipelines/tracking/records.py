@@ -1,0 +1,51 @@
+"""What a run was asked and what each of its stages gave, kept in the store: what `lineage` and `reproduce` start from.
+
+::
+
+    runs/<project>/<run>/run.json            the `Run`
+    runs/<project>/<run>/params.json         params.yaml as resolved then
+    runs/<project>/<run>/nodes/<node>.json   the `StageResult`, fingerprint and references
+"""
+
+from __future__ import annotations
+
+from pipelines.core.artifacts import StageResult
+from pipelines.core.config import Params
+from pipelines.core.errors import DataError
+from pipelines.core.execution import Session
+from pipelines.core.run import Run
+from pipelines.core.store import Store
+
+
+def remember_run(session: Session) -> None:
+    """Keep what was asked; once a run."""
+    place = _place(session.run.project, session.run.id)
+    session.store.create(f"{place}/run.json", session.run.model_dump_json(indent=1).encode())
+    session.store.create(f"{place}/params.json", session.params.model_dump_json(indent=1).encode())
+
+
+def remember(session: Session, result: StageResult) -> None:
+    """Keep what a stage gave."""
+    remember_run(session)
+    place = _place(session.run.project, session.run.id)
+    session.store.replace(f"{place}/nodes/{result.node}.json", result.model_dump_json(indent=1).encode())
+
+
+def asked(store: Store, project: str, run: str) -> tuple[Run, Params]:
+    """What a run was asked. Raises DataError when the store does not know it."""
+    place = _place(project, run)
+    found, params = store.read(f"{place}/run.json"), store.read(f"{place}/params.json")
+    if found is None or params is None:
+        raise DataError(f"the store has no record of run {run!r} of {project}: expected {place}/run.json and params.json there")
+    return Run.model_validate_json(found), Params.model_validate_json(params)
+
+
+def results(store: Store, project: str, run: str) -> dict[str, StageResult]:
+    """What each stage of a run gave, by node."""
+    found = (store.read(key) for key in store.keys(f"{_place(project, run)}/nodes/"))
+    parsed = [StageResult.model_validate_json(content) for content in found if content]
+    return {result.node: result for result in parsed}
+
+
+def _place(project: str, run: str) -> str:
+    return f"runs/{project}/{run}"
