@@ -29,7 +29,7 @@ from pipelines.parts.drift.family import Channels, alike, as_channels, family, f
 ROWS = 20_000
 """A larger reference is thinned to so many rows: beyond it the window's own noise is all that is left."""
 LARGEST = 1_000
-SIZES = (50, 100, 200, 500, 1000)
+SIZES = (50, 200, 1000)
 """Window sizes for which `summary` says what an alarm takes."""
 
 
@@ -50,6 +50,7 @@ class Reference:
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
         self.rows = len(next(iter(channels.values()))) if channels else 0
+        self._nulls: dict[tuple[int, int, int], NDArray[np.float64]] = {}
 
     @classmethod
     def freeze(cls, arrays: Arrays, seed: int, rows: int = ROWS) -> Reference:
@@ -78,13 +79,16 @@ class Reference:
         return family(self.channels)
 
     def null(self, size: int, resamples: int, seed: int) -> NDArray[np.float64]:
-        """Largest surprise over all channels of `resamples` windows of `size` rows drawn from the reference."""
-        random = np.random.default_rng([seed, size])
-        positions = np.stack([random.choice(self.rows, size, replace=False, shuffle=False) for _ in range(resamples)])
-        largest = np.zeros(resamples)
-        for channel in self.family:
-            np.maximum(largest, channel.null(positions), out=largest)
-        return largest
+        """Largest surprise over all channels of windows of `size` rows drawn from the reference, ascending."""
+        asked = (size, resamples, seed)
+        if asked not in self._nulls:
+            random = np.random.default_rng([seed, size])
+            positions = np.stack([random.choice(self.rows, size, replace=False, shuffle=False) for _ in range(resamples)])
+            largest = np.zeros(resamples)
+            for channel in self.family:
+                np.maximum(largest, channel.null(positions), out=largest)
+            self._nulls[asked] = np.sort(largest)
+        return self._nulls[asked]
 
     def calibrated(self, rows: int) -> int:
         """The size of drawn windows that stands for a window of so many rows."""
@@ -96,7 +100,7 @@ class Reference:
         rows = len(next(iter(window.values())))
         window = alike(window, self.channels)
         size = self.calibrated(rows)
-        null = np.sort(self.null(size, watching.resamples, watching.seed))
+        null = self.null(size, watching.resamples, watching.seed)
         judged: list[tuple[float, evidence.Channel]] = []
         for channel in self.family:
             values = presence(window[channel.name]) if channel.kind == "missing" else window[channel.name]

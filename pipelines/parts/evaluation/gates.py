@@ -13,6 +13,8 @@ from pipelines.core.config import Evaluate, Gates
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.evidence import Comparison, Criterion, Score, Slice
 
+SLICE_FLOOR = "slice floor: "
+"""How the criteria of slices begin; the metric follows."""
 MEASURED = ("latency_ms", "model_mb")
 """What every candidate has besides the project's metrics."""
 
@@ -122,7 +124,7 @@ def _slice_floor(metric: str, floor: float, slices: Sequence[Slice]) -> Criterio
         False: f"worst of {len(judged)}: {worst} {judged[worst]}" if worst is not None else "no slice is large enough to judge",
     }
     return Criterion(
-        name=f"slice floor: {metric}",
+        name=SLICE_FLOOR + metric,
         wanted=f"no slice below {floor:g} with confidence (upper end of its interval)",
         found=found[bool(below)],
         passed=not below,

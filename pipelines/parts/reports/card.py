@@ -10,7 +10,18 @@ from typing import Any
 
 from pipelines.core.artifacts import Ref
 from pipelines.core.evidence import Decision, Leaderboard
+from pipelines.parts.evaluation.gates import SLICE_FLOOR
 from pipelines.parts.reports.page import render_page
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One metric over the slices, and the axis on which its intervals are drawn."""
+
+    metric: str
+    floor: float | None
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -37,20 +48,35 @@ def render(facts: Facts, figures: Path, folder: Path) -> Path:
     """Write `index.html` into `folder`, with the PNG figures of another folder inside it; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in sorted(figures.rglob("*.png"))}
-    metrics = list(dict.fromkeys(name for score in facts.leaderboard.scores for name in score.metrics))
-    headline = facts.leaderboard.metric
-    metrics.sort(key=lambda name: name != headline)
+    board = facts.leaderboard
+    metrics = dict.fromkeys(name for score in board.scores for name in score.metrics)
     checks = facts.validation.get("checks", [])
     page = render_page(
         "card.html",
         facts=facts,
         images=images,
-        metrics=metrics,
+        candidates=sum(score.rank > 0 for score in board.scores),
+        metrics=sorted(metrics, key=lambda name: name != board.metric),
+        panels=panels(facts.decision),
         checks=checks,
         failed=[check for check in checks if check.get("failures")],
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder
+
+
+def panels(decision: Decision) -> list[Panel]:
+    """What is shown of the slices: each metric with a floor, else the headline metric."""
+    judged = [criterion for criterion in decision.criteria if criterion.name.startswith(SLICE_FLOOR)]
+    floors: dict[str, float | None] = {c.name.removeprefix(SLICE_FLOOR): c.evidence["bound"] for c in judged}
+    found = []
+    for metric, floor in (floors or {decision.headline: None}).items():
+        drawn = [s for s in decision.slices if metric in s.metrics]
+        estimates = [s.metrics[metric] for s in drawn if s.judged] or [s.metrics[metric] for s in drawn]
+        marks = [end for e in estimates for end in (e.low, e.high)] + ([floor] if floor is not None else [])
+        if marks:
+            found.append(Panel(metric, floor, min(marks), max(marks)))
+    return found
 
 
 def readme(folder: Path) -> dict[str, str]:
