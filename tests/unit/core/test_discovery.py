@@ -19,7 +19,7 @@ def test_a_project_outside_the_package_is_found_and_imported(toy: Definition) ->
 
 
 def test_an_unknown_project_is_refused_with_a_suggestion(toy: Definition) -> None:
-    with pytest.raises(ConfigError, match="there is no project 'toyy'; did you mean 'toy'"):
+    with pytest.raises(ConfigError, match=r"there is no project 'toyy'; did you mean 'toy'"):
         find_project("toyy")
 
 
