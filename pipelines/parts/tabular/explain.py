@@ -1,20 +1,20 @@
 """Why a classifier says what it says: Shapley values, added up per concept, in points of probability, in words.
 
 Shapley values are exact: for linear models ``coefficient × (value − mean)`` (Lundberg & Lee, NeurIPS 2017, features taken as
-independent), for boosted trees XGBoost's own TreeSHAP, for forests the TreeSHAP of the `shap` package. A member's values
-are in its own units (log-odds); each row's are rescaled to the change in probability they explain. So they add up over
-columns, over the members of a blend, and to the calibrated probability.
+independent), for boosted trees XGBoost's own TreeSHAP, for forests the TreeSHAP of the `shap` package. Values
+in log-odds are rescaled, row by row, to the change in probability they explain. So they add up over columns, and to the
+calibrated probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.parts.tabular.models import Classifier, encoded, logit, sigmoid
+from pipelines.parts.tabular.models import Classifier, encoded, sigmoid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,17 +48,14 @@ class Explanation:
 
 
 def explain(model: Classifier, frame: pd.DataFrame) -> Explanation:
-    """Each column's share in each row's calibrated probability."""
-    rows = frame[model.columns]
-    total = np.zeros((len(rows), len(model.columns)))
-    base = 0.0
-    for member, centre in zip(model.members, model.centre, strict=True):
-        values, start = _member(member, centre, rows, model.columns)
-        total += values / len(model.members)
-        base += start / len(model.members)
-    calibrated_base = float(_calibrated(model, np.array([base]))[0])
-    p = base + total.sum(axis=1)
-    return Explanation(tuple(model.columns), _rescaled(total, _calibrated(model, p) - calibrated_base), calibrated_base)
+    """Each column's share in each row's calibrated probability. Raises TypeError for an estimator of another kind."""
+    x, estimator = encoded(model.pipeline, frame[model.columns]), model.pipeline.steps[-1][1]
+    values, start, link = _shapley_of(estimator)(estimator, x, model.centre)
+    owners = np.array([model.columns.index(name) for name in _owners(model.pipeline)], dtype=np.intp)
+    summed = np.zeros((len(x), len(model.columns)))
+    np.add.at(summed.T, owners, values.T)
+    base, reached = (model.calibrated(link(np.asarray(z))) for z in (start, start + summed.sum(axis=1)))
+    return Explanation(tuple(model.columns), _rescaled(summed, reached - base), float(base))
 
 
 def sentences(
@@ -80,20 +77,12 @@ def _sentence(what: str, value: float) -> str:
     return f"{what} {'raises' if value > 0 else 'lowers'} the risk by {points} point{'s' if points > 1 else ''}"
 
 
-def _member(member: Pipeline, centre: Vector, rows: pd.DataFrame, columns: Sequence[str]) -> tuple[Vector, float]:
-    """One pipeline's values by source column, in points of its own probability, and the probability they start from."""
-    x, estimator = encoded(member, rows), member.steps[-1][1]
-    for kind, shapley in _SHAPLEY.items():
-        if hasattr(estimator, kind):
-            values, start, link = shapley(estimator, x, centre)
-            break
-    else:
-        raise TypeError(f"no Shapley values for {type(estimator).__name__}; expected a linear model, XGBoost or a forest")
-    owners = np.array([list(columns).index(name) for name in _owners(member)], dtype=np.intp)
-    summed = np.zeros((len(x), len(columns)))
-    np.add.at(summed.T, owners, values.T)
-    reached = link(start + summed.sum(axis=1)) - link(np.array(start))
-    return _rescaled(summed, reached), float(link(np.array(start)))
+def _shapley_of(estimator: Any) -> Callable[[Any, Vector, Vector], tuple[Vector, float, Any]]:
+    """Encoded rows and their centre to values, the value they start from, and the link from their sum to a probability."""
+    for attribute, shapley in _SHAPLEY.items():
+        if hasattr(estimator, attribute):
+            return shapley
+    raise TypeError(f"no Shapley values for {type(estimator).__name__}; expected a linear model, XGBoost or a forest")
 
 
 def _linear(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, Any]:
@@ -108,7 +97,7 @@ def _boosted(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, 
     return np.asarray(both[:-1, :-1], dtype=np.float64), float(both[0, -1]), sigmoid
 
 
-def _forest(estimator: Any, x: Vector, centre: Vector) -> tuple[Vector, float, Any]:
+def _forest(estimator: Any, x: Vector, _: Vector) -> tuple[Vector, float, Any]:
     import shap
 
     explainer = shap.TreeExplainer(estimator)
@@ -124,10 +113,10 @@ _SHAPLEY: dict[str, Callable[[Any, Vector, Vector], tuple[Vector, float, Any]]] 
 """By the attribute that tells the kind of a fitted estimator."""
 
 
-def _owners(member: Pipeline) -> list[str]:
+def _owners(fitted: Pipeline) -> list[str]:
     """The source column of each encoded column."""
     owners: list[str] = []
-    for name, step, columns in member.named_steps["encode"].transformers_:
+    for name, step, columns in fitted.named_steps["encode"].transformers_:
         levels = getattr(step, "categories_", None) if name == "categories" else None
         counts = [len(level) for level in levels] if levels is not None else [1] * len(columns)
         owners += [column for column, count in zip(columns, counts, strict=True) for _ in range(count)]
@@ -139,7 +128,3 @@ def _rescaled(values: Vector, wanted: Vector) -> Vector:
     total = values.sum(axis=1)
     tiny = np.abs(total) < 1e-12
     return np.asarray(values * np.where(tiny, 0.0, wanted / np.where(tiny, 1.0, total))[:, None])
-
-
-def _calibrated(model: Classifier, p: Vector) -> Vector:
-    return sigmoid(model.slope * logit(p) + model.intercept)

@@ -109,12 +109,12 @@ def learning_curve(folder: Path, curves: Mapping[str, Sequence[Mapping[str, floa
     title = "Would more data help? (dashed: on the rows fitted on)"
     with _Figure(folder / "learning_curve.png", title, "training rows", metric) as axes:
         for (name, steps), colour in zip(drawn.items(), _colours(), strict=False):
-            rows = [step["rows"] for step in steps]
-            axes.plot(rows, [step["valid"] for step in steps], "o-", label=name, color=colour, ms=4)
-            axes.plot(rows, [step["train"] for step in steps], "--", color=colour, alpha=0.6)
+            sizes = [step["rows"] for step in steps]
+            axes.plot(sizes, [step["valid"] for step in steps], "o-", label=name, color=colour, ms=4)
+            axes.plot(sizes, [step["train"] for step in steps], "--", color=colour, alpha=0.6)
         axes.legend(loc="upper right")
-    rows = [(name, step["rows"], step["train"], step["valid"]) for name, steps in drawn.items() for step in steps]
-    _table(folder, "learning_curve", ("model", "rows", "train", "valid"), rows)
+    table = [(name, step["rows"], step["train"], step["valid"]) for name, steps in drawn.items() for step in steps]
+    _table(folder, "learning_curve", ("model", "rows", "train", "valid"), table)
 
 
 def roc_points(y: Vector, p: Vector) -> tuple[Vector, Vector]:

@@ -5,8 +5,7 @@ Tuning and calibration use folds of the training rows; the threshold and the lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from pipelines.parts.tabular.metrics import Vector
 
 FOLDS = 4
-CURVE = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Shares of the training rows on the learning curve."""
+CURVE = (0.2, 0.4, 0.7)
+"""Shares of the training rows on the learning curve, before all of them."""
 THRESHOLDS = np.round(np.arange(0.02, 0.981, 0.01), 2)
 
 
 def fit_classifier(
-    recipe: Recipe | Sequence[Recipe],
+    recipe: Recipe,
     rows: tuple[pd.DataFrame, Vector],
     valid: tuple[pd.DataFrame, Vector],
     training: Training,
@@ -36,30 +35,22 @@ def fit_classifier(
 ) -> Fit[Classifier]:
     """Tune, cross-fit, calibrate and fit one classifier, and choose its threshold.
 
-    Several recipes give the mean of their models, each tuned with an equal share of the trials. `arrays` turns labels,
-    probabilities and decisions into the truth and predictions `training.score` takes; `utility` is the metric the
-    threshold makes largest on `valid`.
+    `arrays` turns labels, probabilities and decisions into the truth and predictions `training.score` takes; `utility` is
+    the metric the threshold makes largest on `valid`.
     """
     frame, y = rows
 
     def headline(labels: Vector, p: Vector) -> float:
         return training.score(*arrays(labels, p, p >= 0.5))[training.metric]
 
-    recipes = [recipe] if isinstance(recipe, Recipe) else list(recipe)
-    chosen: list[Recipe] = []
-    trials: list[dict[str, Any]] = []
-    for number, one in enumerate(recipes):
-        best, tried = tuned(one, frame, y, share(training, number, len(recipes)), headline)
-        chosen.append(best)
-        trials += [{"member": type(one).__name__.lower(), **trial} for trial in tried]
-    model = Classifier([one.fit(frame, y, training.seed) for one in chosen], list(frame.columns))
-    model.centre = [encoded(member, frame).mean(axis=0) for member in model.members]
-    model.slope, model.intercept = calibration(cross_fitted(chosen, frame, y, training.seed), y)
+    best, trials = tuned(recipe, frame, y, training, headline)
+    model = Classifier(best.fit(frame, y, training.seed), best.sees(frame))
+    model.centre = encoded(model.pipeline, frame).mean(axis=0)
+    model.slope, model.intercept = calibration(cross_fitted(best, frame, y, training.seed), y)
     p = model.probability(valid[0])
     model.threshold = best_threshold(lambda t: training.score(*arrays(valid[1], p, p >= t))[utility])
-    curve = learning_curve(chosen, rows, valid, training.seed, headline)
-    found = {type(one).__name__.lower(): one.model_dump() for one in chosen}
-    return Fit(model, {**found, "threshold": model.threshold}, trials, curve)
+    curve = learning_curve(best, model, rows, valid, training.seed, headline)
+    return Fit(model, {**best.model_dump(mode="json"), "threshold": model.threshold}, trials, curve)
 
 
 def tuned(
@@ -72,28 +63,20 @@ def tuned(
     def scores(values: Mapping[str, Any]) -> Iterator[float]:
         candidate = recipe.tuned(values)
         for kept, held in folds(y, training.seed):
-            member = candidate.fit(frame.iloc[kept], y[kept], training.seed)
-            yield headline(y[held], member.predict_proba(frame.iloc[held])[:, 1])
+            fitted = candidate.fit(frame.iloc[kept], y[kept], training.seed)
+            yield headline(y[held], fitted.predict_proba(frame.iloc[held])[:, 1])
 
     best, trials = tuning.search(scores, recipe.space, recipe.model_dump(), training)
     return recipe.tuned(best), trials
 
 
-def share(training: Training, number: int, parts: int) -> Training:
-    """The budget of one of several searches that together may use what `training` allows."""
-    if parts == 1:
-        return training
-    trials = 0 if training.trials == 0 else max(1, training.trials // parts)
-    return replace(training, trials=trials, seconds=training.seconds / parts, study_name=f"{training.study_name}-{number}")
-
-
-def cross_fitted(recipes: Sequence[Recipe], frame: pd.DataFrame, y: Vector, seed: int) -> Vector:
-    """Each row's mean probability from models that were fitted without it, of shape (rows,)."""
-    held_out = np.zeros(len(y))
+def cross_fitted(recipe: Recipe, frame: pd.DataFrame, y: Vector, seed: int) -> Vector:
+    """Each row's probability from a model that was fitted without it, of shape (rows,)."""
+    probabilities = np.zeros(len(y))
     for kept, held in folds(y, seed + 1):
-        members = [one.fit(frame.iloc[kept], y[kept], seed) for one in recipes]
-        held_out[held] = np.mean([member.predict_proba(frame.iloc[held])[:, 1] for member in members], axis=0)
-    return held_out
+        fitted = recipe.fit(frame.iloc[kept], y[kept], seed)
+        probabilities[held] = fitted.predict_proba(frame.iloc[held])[:, 1]
+    return probabilities
 
 
 def folds(y: Vector, seed: int, count: int = FOLDS) -> Iterator[tuple[Vector, Vector]]:
@@ -120,19 +103,23 @@ def best_threshold(utility: Callable[[float], float]) -> float:
 
 
 def learning_curve(
-    recipes: Sequence[Recipe],
+    recipe: Recipe,
+    model: Classifier,
     rows: tuple[pd.DataFrame, Vector],
     valid: tuple[pd.DataFrame, Vector],
     seed: int,
     headline: Callable[[Vector, Vector], float],
 ) -> list[dict[str, float]]:
-    """Headline metric on the rows fitted on and on the validation rows, for growing shares of the training rows."""
+    """Headline metric on the rows fitted on and on the validation rows, for growing shares of the training rows.
+
+    `model` is the one fitted on all of them: the last step.
+    """
     order = np.random.default_rng(seed).permutation(len(rows[1]))
     curve = []
-    for portion in CURVE:
+    for portion in (*CURVE, 1.0):
         part = np.sort(order[: max(20, round(portion * order.size))])
         frame, y = rows[0].iloc[part], rows[1][part]
-        model = Classifier([one.fit(frame, y, seed) for one in recipes], list(frame.columns))
-        scores = {"train": headline(y, model.raw(frame)), "valid": headline(valid[1], model.raw(valid[0]))}
+        step = model if portion == 1 else Classifier(recipe.fit(frame, y, seed), model.columns)
+        scores = {"train": headline(y, step.raw(frame)), "valid": headline(valid[1], step.raw(valid[0]))}
         curve.append({"rows": float(part.size), **scores})
     return curve

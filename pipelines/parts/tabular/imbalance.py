@@ -42,7 +42,7 @@ def balanced_weights(y: Vector) -> Vector:
     [0.67, 0.67, 0.67, 2.0]
     """
     counts = np.bincount(np.asarray(y, dtype=int), minlength=2)
-    return (len(y) / (2 * np.maximum(counts, 1)))[np.asarray(y, dtype=int)]
+    return np.asarray((len(y) / (2 * np.maximum(counts, 1)))[np.asarray(y, dtype=int)])
 
 
 def sampler(frame: pd.DataFrame, seed: int) -> Any:

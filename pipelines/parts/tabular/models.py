@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from pipelines.core.config import Strict
+from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.parts.tabular import imbalance
 from pipelines.parts.tabular.imbalance import Imbalance
 
@@ -27,29 +28,36 @@ TRUSTED = ("pipelines.parts.tabular.models.Classifier", "numpy.dtype")
 """Types a model file of a `Classifier` holds beyond scikit-learn's own; for `Skops(trusted=TRUSTED)`."""
 
 
-class Classifier:
-    """The mean of one or more fitted pipelines, calibrated by a sigmoid, and the probability from which it says yes."""
+EDGE = 0.002
+"""How far from 0 and 1 the log-odds of a probability are taken."""
 
-    def __init__(self, members: Sequence[Pipeline], columns: Sequence[str]) -> None:
-        self.members = list(members)
+
+class Classifier:
+    """A fitted pipeline, calibrated by a sigmoid, and the probability from which it says yes."""
+
+    def __init__(self, pipeline: Pipeline, columns: Sequence[str]) -> None:
+        self.pipeline = pipeline
         self.columns = list(columns)
-        """What it reads, in this order; further columns are ignored."""
+        """What it reads; further columns are ignored."""
         self.slope = 1.0
         self.intercept = 0.0
         self.threshold = 0.5
-        self.centre: list[Vector] = []
-        """By member: mean of the encoded training rows, the reference explanations start from."""
+        self.centre: Vector = np.zeros(0)
+        """Mean of the encoded training rows, the reference explanations start from."""
 
     def raw(self, frame: pd.DataFrame) -> Vector:
         """Probabilities before calibration, of shape (rows,)."""
         if frame.empty:
             return np.zeros(0)
-        chosen = frame[self.columns]
-        return np.mean([member.predict_proba(chosen)[:, 1] for member in self.members], axis=0, dtype=np.float64)
+        return np.asarray(self.pipeline.predict_proba(frame[self.columns])[:, 1], dtype=np.float64)
 
     def probability(self, frame: pd.DataFrame) -> Vector:
         """Calibrated probabilities of the positive class, of shape (rows,)."""
-        return sigmoid(self.slope * logit(self.raw(frame)) + self.intercept)
+        return self.calibrated(self.raw(frame))
+
+    def calibrated(self, p: Vector) -> Vector:
+        """Raw probabilities made honest."""
+        return sigmoid(self.slope * logit(p) + self.intercept)
 
     def decide(self, probability: Vector) -> Vector:
         """Whether each probability is high enough to act, of shape (rows,)."""
@@ -62,6 +70,8 @@ class Recipe(Strict):
     imbalance: Imbalance = "none"
     jobs: int = Field(1, ge=1)
     """Threads of one fit."""
+    ignore: tuple[str, ...] = ()
+    """Columns it does not look at. They stay in the data, for slices and reports."""
     scaled: ClassVar[bool] = False
     """Whether numeric columns are standardised first."""
 
@@ -75,7 +85,15 @@ class Recipe(Strict):
 
     def fit(self, frame: pd.DataFrame, y: Vector, seed: int) -> Pipeline:
         """A pipeline fitted on these rows only: imputing, encoding, (re)weighting or resampling, and the estimator."""
-        return imbalance.fit(pipeline(frame, self.estimator(seed), self.scaled), frame, y, self.imbalance, seed)
+        seen = frame[self.sees(frame)]
+        return imbalance.fit(pipeline(seen, self.estimator(seed), self.scaled), seen, y, self.imbalance, seed)
+
+    def sees(self, frame: pd.DataFrame) -> list[str]:
+        """The columns of `frame` it looks at. Raises ConfigError for an ignored column that is not there."""
+        if unknown := [name for name in self.ignore if name not in frame.columns]:
+            known = did_you_mean(unknown[0], map(str, frame.columns))
+            raise ConfigError(f"train.candidates, ignore: there is no column {unknown[0]!r}; {known}")
+        return [name for name in frame.columns if name not in self.ignore]
 
     def tuned(self, values: Mapping[str, Any]) -> Recipe:
         """This recipe with some values replaced, checked again."""
@@ -191,15 +209,15 @@ def pipeline(frame: pd.DataFrame, estimator: Any, scaled: bool) -> Pipeline:
     return Pipeline([("impute", impute), ("encode", encode), ("model", estimator)])
 
 
-def encoded(member: Pipeline, frame: pd.DataFrame) -> Vector:
+def encoded(fitted: Pipeline, frame: pd.DataFrame) -> Vector:
     """What the estimator of a fitted pipeline sees, of shape (rows, encoded columns)."""
-    return np.asarray(member[:-1].transform(frame))
+    return np.asarray(fitted[:-1].transform(frame))
 
 
 def logit(p: Vector) -> Vector:
-    """Log-odds, with probabilities kept off 0 and 1."""
-    clipped = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(clipped / (1 - clipped)))
+    """Log-odds of probabilities drawn a little towards one half, so that a forest's 0 and 1 stay finite and keep their order."""
+    inner = EDGE + (1 - 2 * EDGE) * p
+    return np.asarray(np.log(inner / (1 - inner)))
 
 
 def sigmoid(x: Vector) -> Vector:

@@ -35,7 +35,7 @@ def search(
     from optuna.trial import TrialState
 
     study = _open(training)
-    first = space(optuna.trial.FixedTrial(dict(start)))  # type: ignore[arg-type]
+    first = space(optuna.trial.FixedTrial(dict(start)))
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING)):
         study.enqueue_trial(first)
     deadline = time.monotonic() + training.seconds
@@ -43,7 +43,7 @@ def search(
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=WARM_UP, seed=training.seed + done)
         _run(study, folds, space)
         training.progress(done + 1, training.trials, f"best {training.metric} {study.best_value:.4f}")
-    return space(optuna.trial.FixedTrial(study.best_params)), [_entry(trial) for trial in _finished(study)]  # type: ignore[arg-type]
+    return space(optuna.trial.FixedTrial(study.best_params)), [_entry(trial) for trial in _finished(study)]
 
 
 def _run(study: Study, folds: Callable[[Values], Iterator[float]], space: Callable[[Any], Values]) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from pipelines.core.config import Strict
 from pipelines.core.contract import Arrays, Evidence, Featured, Fit, Splits, Training
@@ -22,10 +21,10 @@ from pipelines.projects.churn.checks import SCHEMA
 class FeatureParams(Strict):
     """The `features` section of params.yaml."""
 
-    groups: tuple[str, ...] = tuple(features.GROUPS)
-    """Which groups of engineered columns the models see."""
-    ablation: bool = Field(default=False)
-    """Whether the feature report says what each group is worth (half a minute)."""
+    groups: tuple[Literal["tenure", "services", "charges", "support", "contract"], ...] = ("support", "contract")
+    """Which groups of engineered columns there are."""
+    ablation: bool = False
+    """Whether the feature report says what each group is worth on the training rows (half a minute)."""
 
 
 class ChurnProject(TabularProject[Classifier]):
@@ -47,16 +46,24 @@ class ChurnProject(TabularProject[Classifier]):
         return {name: doc for group in features.DOCS.values() for name, doc in group.items()}
 
     def features(self, splits: Splits[pd.DataFrame], params: FeatureParams) -> Featured[pd.DataFrame]:
+        """All groups are engineered, for the ablation and for `read`; those not asked for leave the splits here."""
         featured = super().features(splits, params)
-        unwanted = features.left_out(params.groups)
-        kept = (part.drop(columns=unwanted) for part in (featured.splits.train, featured.splits.valid, featured.splits.test))
-        return Featured(Splits(*kept), featured.report)
+        parts = featured.splits
+        kept = [part.drop(columns=features.left_out(params.groups)) for part in (parts.train, parts.valid, parts.test)]
+        columns = {name: about for name, about in featured.report["columns"].items() if name in kept[0].columns}
+        return Featured(Splits(*kept), {**featured.report, "columns": columns})
+
+    def feature_report(self, splits: Splits[pd.DataFrame], params: FeatureParams) -> dict[str, Any]:
+        if not params.ablation:
+            return {}
+        from pipelines.projects.churn.ablation import worth
+
+        return {"ablation": worth(models.Logistic(), *self.inputs(splits.train), groups=features.GROUPS, seed=0)}
 
     def fit(self, candidate: str, params: Any, train: pd.DataFrame, valid: pd.DataFrame, training: Training) -> Fit[Classifier]:
         from pipelines.parts.tabular.fitting import fit_classifier
 
-        recipes = params.recipes() if isinstance(params, models.Blend) else params
-        return fit_classifier(recipes, self._xy(train), self._xy(valid), training, arrays=_arrays, utility="profit")
+        return fit_classifier(params, self.inputs(train), self.inputs(valid), training, arrays=_arrays, utility="profit")
 
     def predict(self, model: Classifier, data: pd.DataFrame) -> Arrays:
         probability = model.probability(data)
@@ -77,8 +84,8 @@ class ChurnProject(TabularProject[Classifier]):
         rows = super().answer(model, data, predictions)
         return [{**row, "reasons": why} for row, why in zip(rows, reasons(model, data), strict=True)]
 
-    def _xy(self, data: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
-        """What models see, and the labels."""
+    def inputs(self, data: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
+        """What models may see, and the labels."""
         unseen = [name for name in (*self.schema.ids, self.schema.target) if name in data.columns]
         return data.drop(columns=unseen), np.asarray(self.truth(data)["label"])
 
