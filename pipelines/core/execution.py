@@ -239,7 +239,7 @@ def _machine_errors(node: Node) -> Iterator[None]:
         yield
     except (OSError, MemoryError) as error:
         raise InfrastructureError(
-            f"stage {node.name!r} could not go on: {error or type(error).__name__}; "
+            f"stage {node.name!r} could not go on: {str(error) or type(error).__name__}; "
             "free what it names and run again, finished stages are not repeated"
         ) from error
 
