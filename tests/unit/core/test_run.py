@@ -1,0 +1,64 @@
+"""A run's identity, and the dates it may have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from pipelines.core import run
+from pipelines.core.errors import ConfigError
+from pipelines.core.run import Run, git_state, new_id, parse_as_of, today
+from pipelines.core.settings import ROOT, Settings, quiet_environment
+
+
+def test_the_future_cannot_be_read() -> None:
+    with pytest.raises(ConfigError, match=r"as_of is 2\d\d\d-.* UTC, which is in the future; give a past date or leave it out"):
+        Run(project="toy", as_of=datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_a_date_without_zone_is_utc_and_others_are_turned_into_it() -> None:
+    assert Run(project="p", as_of=parse_as_of("2025-01-31")).as_of == datetime(2025, 1, 31, tzinfo=UTC)
+    eastern = datetime(2025, 1, 31, tzinfo=timezone(timedelta(hours=-5)))
+    assert Run(project="p", as_of=eastern).as_of.hour == 5
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2025-13-01", "31.1.2025", "2025-02-30"])
+def test_what_is_no_date_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"as_of is '{text}'; expected a date such as 2026-01-31"):
+        parse_as_of(text)
+
+
+def test_without_a_date_runs_of_one_day_see_the_same() -> None:
+    assert parse_as_of(None) == parse_as_of("") == today() == Run(project="p").as_of
+    assert today().hour == 0
+
+
+def test_ids_are_unique_and_sort_by_time() -> None:
+    ids = [new_id("run") for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert ids[0][:19] <= ids[-1][:19]
+
+
+def test_the_git_state_of_a_place_without_git_is_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    git_state.cache_clear()
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    assert git_state() == {"commit": "", "dirty": "false", "diff": ""}
+    git_state.cache_clear()
+
+
+def test_settings_follow_the_home_unless_told_otherwise() -> None:
+    settings = Settings.load(
+        {"PIPELINES_HOME": "/h", "PIPELINES_STORE": "s3://b", "PIPELINES_PROJECTS": "/a:/b", "PIPELINES_DATA": ""}
+    )
+    assert settings.tracking == "sqlite:////h/mlflow.db"
+    assert settings.store == "s3://b"
+    assert [str(place) for place in settings.projects] == ["/a", "/b"]
+    assert settings.data == ROOT / "data", "an empty variable counts as not set"
+
+
+def test_telemetry_is_switched_off_unless_the_caller_switched_it_on() -> None:
+    environ = {"DVC_NO_ANALYTICS": "0"}
+    quiet_environment(environ)
+    assert environ["DVC_NO_ANALYTICS"] == "0"
+    assert environ["DO_NOT_TRACK"] == "1"
