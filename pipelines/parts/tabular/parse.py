@@ -71,7 +71,7 @@ def _convert(cells: Series, column: Column) -> tuple[Series, Series]:
     blank = cells.isna() | (cells.astype(object).map(lambda cell: isinstance(cell, str) and not cell.strip())).astype(bool)
     if column.numeric:
         values = pd.to_numeric(cells.where(~blank), errors="coerce").astype("float64")
-        fits = np.isfinite(values) & (cells.dtype != bool)
+        fits = np.isfinite(values) & ~cells.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
         values = values.where(fits & (values == np.floor(values)) if column.kind == "integer" else fits)
     elif column.kind == "time":
         values = pd.to_datetime(cells.where(~blank), errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")

@@ -18,15 +18,15 @@ from pipelines.parts.tabular.schema import Schema
 
 def given(rows: Any, schema: Schema) -> pd.DataFrame:
     """A data frame from a data frame, a list of mappings, one mapping, or the path of a file; no rows give no rows."""
-    if isinstance(rows, pd.DataFrame):
-        return rows
     if isinstance(rows, str | Path):
-        return read_table(Path(rows))
+        rows = read_table(Path(rows))
     rows = [rows] if isinstance(rows, Mapping) else rows
-    if not (isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows)):
-        raise DataError(f"expected a table, a list of mappings or the path of a file, found {type(rows).__name__}")
-    frame = pd.DataFrame(list(rows))
-    return frame if len(frame.columns) else pd.DataFrame(columns=[*schema.ids, *schema.features], dtype=object)
+    if not isinstance(rows, pd.DataFrame):
+        if not (isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows)):
+            raise DataError(f"expected a table, a list of mappings or the path of a file, found {type(rows).__name__}")
+        rows = pd.DataFrame(list(rows))
+    nothing = not len(rows) and not len(rows.columns)
+    return pd.DataFrame(columns=[*schema.ids, *schema.features], dtype=object) if nothing else rows
 
 
 def refuse(given: pd.DataFrame, parsed: Parsed, schema: Schema) -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Positions = NDArray[np.intp]
 
 
+_SPREAD = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio: makes neighbouring seeds differ in many bits (Knuth, TAOCP 3, 6.4)."""
+
+
 def three_way(units: NDArray[Any], strata: NDArray[Any], shares: Split, seed: int) -> tuple[Positions, Positions, Positions]:
     """Positions of train, valid and test rows, each in ascending order.
 
@@ -29,7 +33,8 @@ def three_way(units: NDArray[Any], strata: NDArray[Any], shares: Split, seed: in
         .groupby("unit", sort=False, as_index=False)
         .agg(stratum=("stratum", "first"), rows=("stratum", "size"))
     )
-    table["order"] = pd.util.hash_array(table["unit"].to_numpy(), hash_key=f"{seed:016d}"[:16])
+    labels = pd.util.hash_array(table["unit"].to_numpy())
+    table["order"] = pd.util.hash_array(labels ^ np.uint64(seed * _SPREAD % 2**64))
     table = table.sort_values(["stratum", "order"], kind="stable")
     grouped = table.groupby("stratum", sort=False)["rows"]
     middle = (grouped.cumsum() - table["rows"] / 2) / grouped.transform("sum")

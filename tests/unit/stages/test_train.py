@@ -1,0 +1,109 @@
+"""The body of train: what a project's `fit` is given, what is kept of it, and what a killed process leaves."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.contract import Training
+from pipelines.core.errors import ConfigError
+from pipelines.core.execution import Session, execute
+from pipelines.runners import in_process
+
+
+@pytest.fixture
+def spied(toy_session: Callable[..., Session]) -> Callable[..., tuple[Session, list[Training]]]:
+    """A session of the toy whose `fit` notes what it is given and then does `during`."""
+
+    def opened(during: Callable[[Training], Any] = lambda training: None, **run: Any) -> tuple[Session, list[Training]]:
+        session = toy_session(**run)
+        given: list[Training] = []
+        fit = session.project.fit
+
+        def spy(candidate: str, params: Any, train: Any, valid: Any, training: Training) -> Any:
+            given.append(training)
+            during(training)
+            return fit(candidate, params, train, valid, training)
+
+        session.project.fit = spy  # type: ignore[method-assign]
+        return session, given
+
+    return opened
+
+
+def train(session: Session, **kwargs: Any) -> Any:
+    done = in_process.run(session, ["features"])
+    return execute(session, session.graph.node("train-linear"), done, **kwargs)
+
+
+def test_fit_is_given_what_params_say_and_its_scores_are_kept(spied: Any) -> None:
+    told: list[str] = []
+    session, given = spied(
+        lambda training: training.progress(1, 2, "half way"), overrides={"train.trials": 3, "train.seconds": 9, "seed": 5}
+    )
+    result = train(session, progress=lambda done, total, message: told.append(message))
+    [training] = given
+    assert (training.trials, training.seconds, training.seed, training.metric) == (3, 9, 5, "accuracy")
+    assert told == ["half way"]
+    fit = session.read(result.outputs["fit"])
+    assert set(fit) == {"candidate", "params", "trials", "curve", "valid"}
+    assert fit["candidate"] == "linear"
+    assert fit["valid"]["accuracy"] > 0.8
+
+
+def test_the_study_is_named_after_the_inputs_and_removed_afterwards(spied: Any) -> None:
+    session, given = spied(lambda training: (training.workdir / "checkpoint").write_text("half"))
+    result = train(session)
+    [training] = given
+    assert training.study == f"journal://{training.workdir / 'study.journal'}"
+    assert training.workdir == session.settings.home / "studies" / result.fingerprint
+    assert training.study_name == f"linear-{result.fingerprint[:16]}"
+    assert not training.workdir.exists()
+
+
+def test_a_killed_process_finds_its_checkpoints_again(spied: Any) -> None:
+    def die(training: Training) -> None:
+        (training.workdir / "checkpoint").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spied(die)[0])
+    found: list[str] = []
+    train(spied(lambda training: found.append((training.workdir / "checkpoint").read_text()))[0])
+    assert found == ["half"]
+
+
+def test_two_processes_with_the_same_inputs_do_not_share_a_study(spied: Any) -> None:
+    places: list[Path] = []
+
+    def meanwhile(training: Training) -> None:
+        places.append(training.workdir)
+        with (training.workdir / "lock").open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if len(places) == 1:
+            session, _ = spied(lambda training: places.append(training.workdir), fresh=False)
+            train(session)
+
+    session, _ = spied(meanwhile)
+    train(session)
+    assert places[0] != places[1]
+
+
+def test_an_outside_storage_is_used_and_a_fresh_run_starts_anew_in_it(spied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINES_STUDY", "sqlite:///studies.db")
+    session, given = spied()
+    train(session)
+    fresh, again = spied(fresh=True)
+    train(fresh)
+    assert given[0].study == again[0].study == "sqlite:///studies.db"
+    assert again[0].study_name == f"{given[0].study_name}-{fresh.run.id}"
+
+
+def test_a_typo_in_a_candidates_parameters(spied: Any) -> None:
+    session, _ = spied(overrides={"train.candidates.linear": {"rigde": 1}})
+    with pytest.raises(ConfigError, match=r"train\.candidates\.linear.*\n.*rigde: unknown key; did you mean 'ridge'\?"):
+        train(session)
