@@ -58,8 +58,10 @@ def _reference(context: Context, champion: Entry) -> Reference:
 def _judge(context: Context, champion: Entry, reference: Reference, seen: Arrays) -> Drift:
     asked, version = context.params.monitor, champion.version
     rows = context.project.count(context.read("window"))
-    if rows < asked.rows:
-        return _unjudged(asked, version, rows, reference.rows, f"fewer than the {asked.rows} rows asked for")
+    for side, found in (("window", rows), ("reference", reference.rows)):
+        if found < asked.rows:
+            why = f"the {side} has {found} rows, fewer than the {asked.rows} asked for (monitor.rows)"
+            return _unjudged(asked, version, rows, reference.rows, why)
     return Drift(
         champion=version,
         rows=rows,

@@ -42,6 +42,8 @@ class Finding:
 class Channel(Protocol):
     name: str
     kind: Kind
+    column: str
+    """The array it looks at."""
 
     def compare(self, window: NDArray[Any], size: int) -> Finding:
         """How far the window's values are from the reference's."""
@@ -49,12 +51,16 @@ class Channel(Protocol):
     def null(self, positions: NDArray[np.intp]) -> Floats:
         """Surprise of windows drawn from the reference, one a row of positions, beside the rest of the reference."""
 
+    def describe(self) -> dict[str, Any]:
+        """Plain statistics of the reference."""
+
 
 class Numeric:
     """Numbers by the Kolmogorov-Smirnov distance; NaN is missing and left out."""
 
     def __init__(self, name: str, kind: Kind, values: Floats) -> None:
-        self.name, self.kind = name, kind
+        self.name = self.column = name
+        self.kind = kind
         present = np.isfinite(values)
         levels, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
         self.sorted = np.repeat(levels, counts)
@@ -92,6 +98,11 @@ class Numeric:
             found = _ks_surprise(distance * m / (m - n), n * (m - n) / m)
         return np.where((n > 0) & (n < m), np.nan_to_num(found), 0.0)
 
+    def describe(self) -> dict[str, Any]:
+        about = {"name": self.name, "kind": self.kind, "present": int(self.sorted.size), "edges": self.edges.tolist()}
+        spread = {"mean": float(self.sorted.mean()), "deviation": float(self.sorted.std())} if self.sorted.size else {}
+        return about | spread
+
     def _bins(self, values: Floats) -> NDArray[np.intp]:
         """Counts between the edges, and on each edge: a value that many rows share is a bin of its own."""
         place = np.searchsorted(self.edges, values, side="left") + np.searchsorted(self.edges, values, side="right")
@@ -99,10 +110,11 @@ class Numeric:
 
 
 class Categorical:
-    """Levels by the G-test; missing ones (see `MISSING` in family.py) are left out."""
+    """Levels by the G-test; those named as missing are left out."""
 
-    def __init__(self, name: str, kind: Kind, values: NDArray[np.str_], missing: Sequence[str] = ()) -> None:
-        self.name, self.kind, self.missing = name, kind, tuple(missing)
+    def __init__(self, column: str, kind: Kind, values: NDArray[np.str_], missing: Sequence[str] = ()) -> None:
+        self.column, self.kind, self.missing = column, kind, tuple(missing)
+        self.name = f"{column} (missing)" if kind == "missing" else column
         present = ~np.isin(values, self.missing)
         levels, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
         order = np.argsort(-counts, kind="stable")
@@ -132,6 +144,10 @@ class Categorical:
         counts = np.bincount((codes + offsets).ravel(), minlength=len(positions) * width).reshape(-1, width)[:, :-1]
         drawn = self._pool(counts, size)
         return _g_test(drawn, self._pool(np.append(self.counts, 0), size) - drawn)[1]
+
+    def describe(self) -> dict[str, Any]:
+        levels = dict(zip(self.levels.tolist(), self.counts.tolist(), strict=True))
+        return {"name": self.name, "kind": self.kind, "present": int(self.counts.sum()), "levels": levels}
 
     def _pool(self, counts: NDArray[np.intp], size: int) -> NDArray[np.intp]:
         """Counts (…, levels + 1) with the rare levels, for windows of `size` rows, in the last place."""

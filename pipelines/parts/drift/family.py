@@ -8,6 +8,7 @@ model's answers do not.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def as_text(values: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def kind_of(name: str, values: NDArray[Any]) -> Kind:
-    if name == "score" or name.startswith("score."):
+    if re.split(r"[.\[]", name)[0] == "score":
         return "prediction" if _is_text(values) else "score"
     return "categorical" if _is_text(values) else "numeric"
 

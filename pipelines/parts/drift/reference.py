@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipelines.core import evidence
 from pipelines.core.contract import Arrays
 from pipelines.parts.arrays import Arrays as ArraysCodec
-from pipelines.parts.drift.channels import Channel, Numeric
+from pipelines.parts.drift.channels import Channel
 from pipelines.parts.drift.family import Channels, alike, as_channels, family, frozen, presence
 
 ROWS = 20_000
@@ -103,7 +103,7 @@ class Reference:
         null = self.null(size, watching.resamples, watching.seed)
         judged: list[tuple[float, evidence.Channel]] = []
         for channel in self.family:
-            values = presence(window[channel.name]) if channel.kind == "missing" else window[channel.name]
+            values = presence(window[channel.column]) if channel.kind == "missing" else window[channel.column]
             found = channel.compare(values, size)
             above = null.size - int(np.searchsorted(null, found.surprise, side="left"))
             p_value = (1 + above) / (1 + null.size)
@@ -117,7 +117,7 @@ class Reference:
                 note=found.note,
             )
             judged.append((found.surprise, document))
-        return tuple(document for _, document in sorted(judged, key=lambda pair: -pair[0]))
+        return tuple(document for _, document in sorted(judged, key=lambda pair: (-pair[0], pair[1].name)))
 
     def summary(self, watching: Watching) -> dict[str, Any]:
         """Plain statistics of every channel, and what an alarm takes at a few window sizes."""
@@ -125,7 +125,7 @@ class Reference:
         return {
             "rows": self.rows,
             "false_alarm_rate": watching.false_alarm_rate,
-            "channels": [_describe(channel) for channel in self.family if channel.kind != "missing"],
+            "channels": [channel.describe() for channel in self.family],
             "alarm": [self._alarm(size, watching) for size in sizes],
         }
 
@@ -137,15 +137,3 @@ class Reference:
             "surprise": round(threshold, 4),
             "ks_distance": round(float(np.sqrt((threshold + np.log(2)) / (2 * effective))), 4),
         }
-
-
-def _describe(channel: Channel) -> dict[str, Any]:
-    about: dict[str, Any] = {"name": channel.name, "kind": channel.kind}
-    if isinstance(channel, Numeric):
-        values = channel.sorted
-        about |= {"present": int(values.size), "edges": channel.edges.tolist()}
-        if values.size:
-            about |= {"mean": float(values.mean()), "deviation": float(values.std())}
-        return about
-    levels, counts = getattr(channel, "levels"), getattr(channel, "counts")  # noqa: B009
-    return about | {"present": int(counts.sum()), "levels": dict(zip(levels.tolist(), counts.tolist(), strict=True))}

@@ -38,7 +38,9 @@ def trained(tmp_path: Any) -> Callable[..., Results]:
         where = {"source": "path", "origin": "toy.csv", "files": {"toy.csv": "ab" * 32}, "notes": [], **(snapshot or {})}
         finish(session, done, "ingest", {"raw": raw, "snapshot": where})
         finish(session, done, "validate", {"cleaned": data, "validation": checked.report, "data_docs": checked.docs})
-        finish(session, done, "features", {"train": splits.train, "valid": splits.valid, "test": splits.test, "feature_report": {}})
+        finish(
+            session, done, "features", {"train": splits.train, "valid": splits.valid, "test": splits.test, "feature_report": {}}
+        )
         score = partial(project.score, params=project.score_params())
         training = Training(
             seed=1, trials=0, seconds=1, metric="accuracy", greater_is_better=True, study="", study_name="", score=score

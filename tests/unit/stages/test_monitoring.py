@@ -124,7 +124,7 @@ def test_without_any_champion_the_baseline_says_so(world):
 def test_a_window_like_the_reference_raises_no_alarm(world):
     found = world.champion().check()
     assert found["drift"].judged
-    assert {c.name for c in found["drift"].channels} == {"x0", "x1", "score"}
+    assert {c.name for c in found["drift"].channels} == {"x0", "x1", "score", "x0 (missing)", "x1 (missing)"}
     assert found["verdict"].outcome == "no drift"
     assert found["verdict"].recommendation == "keep the champion"
     assert "No drift" in found["page"]
@@ -142,7 +142,7 @@ def test_a_shifted_window_is_drift_and_names_the_channels(world):
 def test_few_rows_are_too_few_to_judge(world):
     found = world.champion().check(rows=10, shift=5.0)
     assert found["verdict"].outcome == "too small to judge"
-    assert "fewer than the 50 rows" in found["drift"].method
+    assert "the window has 10 rows, fewer than the 50 asked for" in found["drift"].method
 
 
 def test_no_rows_at_all_are_too_few_to_judge(world):
