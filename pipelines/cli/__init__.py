@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 
@@ -16,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     quiet_environment()
+    if not debug:
+        warnings.simplefilter("ignore")  # what libraries think of each other is no business of whoever runs a command
     if argv is None:  # as a process of its own: end like Ctrl-C does, so that runs are closed and locks freed
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:

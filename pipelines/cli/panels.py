@@ -53,7 +53,8 @@ def verdict(document: Document) -> Iterator[Part]:
 def _outcome(document: Document) -> str:
     champion, promotion = document["champion"], document["promotion"]
     now = f"version {champion['version']} ({champion['candidate']}) is the champion" if champion else "there is no champion"
-    return f"{promotion.get('outcome', 'done')}: {now}"
+    nothing_new = all(stage["reused"] for stage in document["stages"])
+    return f"{'nothing has changed' if nothing_new else promotion['outcome']}: {now}"
 
 
 def data(document: Document) -> Iterator[Part]:
@@ -147,7 +148,7 @@ def decision(document: Document) -> Iterator[Part]:
         gain = comparison["gain"]
         lines.append(
             Text(
-                f"against version {comparison['incumbent']}: {found['headline']} better by {_interval(gain)}; "
+                f"against version {comparison['incumbent']}: {found['headline']} better by {number(gain['value'])} ({interval(gain)}); "
                 f"better in {comparison['probability_better']:.0%} of resamples",
                 style=FAINT,
             )
@@ -235,11 +236,20 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _interval(estimate: Mapping[str, float]) -> str:
-    return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
+def interval(estimate: Mapping[str, float]) -> str:
+    """An estimate's interval, short enough for a table of models.
+
+    >>> interval({"low": 0.83081, "high": 0.8758}), interval({"low": -0.004, "high": 21.5})
+    ('.831–.876', '-.004–21.50')
+    """
+    return f"{_short(estimate['low'])}–{_short(estimate['high'])}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else number(value) if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _estimate(estimate: Mapping[str, float] | None) -> Text:
     if estimate is None:
         return Text("–", style=FAINT)
-    return Text.assemble(number(estimate["value"]), (f" [{number(estimate['low'])}, {number(estimate['high'])}]", FAINT))
+    return Text.assemble(number(estimate["value"]), (f" {interval(estimate)}", FAINT))

@@ -38,10 +38,10 @@ def predict(
       pipelines predict churn --input customers.csv --explain --version previous
       cat customers.jsonl | pipelines predict churn --input - --json
     """
-    from pipelines.core.discovery import find_project
+    from pipelines.cli.registry import require_models
     from pipelines.tracking.registry import find, load
 
-    find_project(project)
+    require_models(project)
     entry = find(project, version)
     rows = rows_of(source, sys.stdin)
     served = load(project, version)

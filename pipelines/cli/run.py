@@ -63,7 +63,8 @@ def run(
     session = open_session(project, as_of, profile, overrides or [], fresh=fresh, graph="monitoring" if monitor else "training")
     tracker = None if no_track else MlflowTracker(session.settings)
     results = carry_out(session, stage or [], tracker, wait=wait)
-    document = result.document(session, results, mlflow_link(session) if tracker else {})
+    acted = not all(node.reused for node in results.values())
+    document = result.document(session, results, mlflow_link(session) if tracker and acted else {})
     if as_json:
         emit(document)
     else:

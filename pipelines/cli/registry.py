@@ -1,0 +1,213 @@
+"""What was promoted, why, from what; and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli.output import emit, streams
+from pipelines.cli.projects import Json, Name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.core.ledger import Entry
+
+Version = Annotated[
+    str,
+    typer.Option("--version", metavar="VERSION", help="A version's number, or an alias: champion, previous, challenger."),
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Your reason; it stays in the history.")]
+
+
+def history(project: Name, as_json: Json = False) -> None:
+    """Show every promotion, rejection and rollback of a project, with who and why."""
+    from pipelines.tracking import registry
+
+    past = registry.history(project)
+    entries = [entry for entry in past.entries if entry.kind != "baseline"]
+    if as_json:
+        emit([entry.model_dump(mode="json") for entry in entries])
+        return
+    show_history(project, entries, registry.derived_aliases(past), streams().result)
+
+
+def show_history(project: str, entries: Sequence[Entry], aliases: Mapping[str, int], console: Console) -> None:
+    """Two lines an entry, oldest first; an alias stands at the newest entry of the version it names."""
+    from rich.text import Text
+
+    style = {"promotion": "green", "rejection": "red", "rollback": "yellow"}
+    newest = {entry.version: entry.number for entry in entries}
+    for entry in entries:
+        names = [alias for alias, version in aliases.items() if version == entry.version and newest[version] == entry.number]
+        line = Text.assemble(
+            (f"{entry.at:%Y-%m-%d %H:%M}  ", "dim"),
+            (f"{entry.kind:<10}", f"bold {style[entry.kind]}"),
+            f"version {entry.version} ({entry.candidate})" if entry.version is not None else entry.candidate,
+            f" in place of version {entry.replaced}" if entry.replaced is not None else "",
+            (f"  ← {', '.join(names)}" if names else "", "bold"),
+        )
+        console.print(line, soft_wrap=True)
+        console.print(Text(f"                  {entry.why}; run {entry.run}", style="dim"), soft_wrap=True)
+    if not entries:
+        console.print(f"Nothing yet. `pipelines run {project}` makes the first champion.")
+
+
+def promote(
+    project: Name,
+    version: Version = "challenger",
+    why: Why = "by hand",
+    as_json: Json = False,
+) -> None:
+    """Promote a version that the gate refused: a person overrules it, and the history says so.
+
+    Runs promote what passes the gate themselves. To return to an earlier champion, use `rollback`.
+
+    [bold]Examples[/]
+
+      pipelines promote churn --version 7 --why "the floor was set for the old data"
+    """
+    from pipelines.core.settings import Settings
+    from pipelines.tracking.overrule import overrule
+
+    _tell(project, overrule(Settings.load(), project, version, why), as_json)
+
+
+def rollback(
+    project: Name,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", metavar="VERSION", help="Any former champion; the one before when left out.", show_default=False),
+    ] = None,
+    why: Why = "by hand",
+    as_json: Json = False,
+) -> None:
+    """Restore an earlier champion, at once. The one that leaves is not promoted again by a run.
+
+    [bold]Examples[/]
+
+      pipelines rollback churn --why "complaints about offers since Monday"
+      pipelines rollback churn --to 3
+    """
+    from pipelines.core.settings import Settings
+    from pipelines.tracking import registry
+
+    _tell(project, registry.rollback(Settings.load(), project, to, why), as_json)
+
+
+def _tell(project: str, entry: Any, as_json: bool) -> None:
+    if as_json:
+        emit(entry.model_dump(mode="json"))
+    else:
+        instead = f" in place of version {entry.replaced}" if entry.replaced is not None else ""
+        streams().result.print(
+            f"[green]✓[/] {entry.kind}: version {entry.version} ({entry.candidate}) is the champion of {project}{instead}"
+        )
+
+
+def lineage(project: Name, version: Version = "champion", as_json: Json = False) -> None:
+    """Show where a model came from: commit, data, parameters, seed, lock, stages, decision.
+
+    [bold]Examples[/]
+
+      pipelines lineage churn
+      pipelines lineage churn --version previous --json
+    """
+    from pipelines.tracking.lineage import lineage as traced
+
+    require_models(project)
+    document = traced(project, version)
+    if as_json:
+        emit(document)
+    else:
+        show_lineage(document, streams().result)
+
+
+def reproduce(
+    project: Name,
+    version: Version = "champion",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", metavar="SHARE", help="Relative difference of a number that still counts as the same.")
+    ] = 1e-6,
+    as_json: Json = False,
+) -> None:
+    """Build a version again from its lineage, every stage afresh, and compare what comes out. Exits 1 when it differs.
+
+    The store and the registry are not touched.
+
+    [bold]Examples[/]
+
+      pipelines reproduce churn
+      pipelines reproduce churn --version 3
+    """
+    from pipelines.tracking.lineage import reproduce as rebuilt
+
+    require_models(project)
+    console = streams().aside if as_json else streams().result
+    style = {"identical": "green", "within tolerance": "yellow", "different": "bold red"}
+
+    def told(node: str, verdict: str) -> None:
+        console.print(f"{node:<24} [{style.get(verdict, 'dim')}]{verdict}[/]")
+
+    with streams().aside.status(f"building {project} again, every stage afresh"):
+        document = rebuilt(project, version, tolerance=tolerance, show=told)
+    if as_json:
+        emit(document)
+    else:
+        for warning in document["warnings"]:
+            console.print(f"[yellow]note:[/] {warning}", soft_wrap=True)
+        for stage in document["stages"]:
+            for name, output in stage["outputs"].items():
+                if output["verdict"] == "different":
+                    console.print(f"[red]{stage['node']}: {name} differs[/] {output['note']}", soft_wrap=True)
+        verdict = document["verdict"]
+        console.print(f"[bold {style.get(verdict, 'dim')}]{verdict}[/]: {project} version {document['version']}, built again")
+    if document["verdict"] == "different":
+        raise typer.Exit(1)
+
+
+def require_models(project: str) -> None:
+    """Raises ConfigError when nothing was ever registered for a project, saying how to change that."""
+    from pipelines.core.errors import ConfigError
+    from pipelines.tracking.registry import history as past
+
+    if not past(project).entries:
+        raise ConfigError(f"{project} has no model yet; `pipelines run {project}` trains, judges and registers one")
+
+
+def show_lineage(document: dict[str, Any], console: Console) -> None:
+    """The tale of one version, the long lists of it shortened; --json has all."""
+    from rich.table import Table
+
+    code, found, environment = document["code"], document["data"], document["environment"]
+    aliases = f" ({', '.join(document['aliases'])})" if document["aliases"] else ""
+    files = found.get("files") or {}
+    rows = {
+        "version": f"[bold]{document['version']}[/]{aliases}: {document['candidate']}",
+        "model": f"sha256 {document['model']}",
+        "promoted": f"{(document['promoted'] or 'never')[:16].replace('T', ' ')}",
+        "decision": document["reason"],
+        "run": f"{document['run']} ({document['runner']}, started by: {document['why']})",
+        "asked": f"profile {document['profile']}, as of {str(document['as_of'])[:10]}, seed {document['seed']}, "
+        f"overrides {document['overrides'] or 'none'}",
+        "code": f"commit {code.get('commit') or 'none'}{', with uncommitted changes' if code.get('dirty') == 'true' else ''}",
+        "data": "\n".join(
+            [f"{found.get('dataset')} from {found.get('source')}: {found.get('origin')}"]
+            + [f"{name}  sha256 {digest}" for name, digest in files.items()]
+        ),
+        "environment": f"Python {environment['python']}, lock sha256 {environment['lock_sha256']}",
+        "parameters": f"sha256 {document['params_sha256']}",
+        "stages": "\n".join(f"{stage['node']:<24} {stage['fingerprint'][:16]}…" for stage in document["stages"]),
+        "replaced": f"version {document['replaced']}" if document["replaced"] is not None else "nothing",
+        "replaced by": f"version {document['replaced_by']}" if document["replaced_by"] is not None else "nothing",
+    }
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in rows.items():
+        grid.add_row(name, text)
+    console.print(grid)
+    for warning in document["warnings"]:
+        console.print(f"[yellow]note:[/] {warning}", soft_wrap=True)

@@ -1,0 +1,40 @@
+"""A person promotes what the gate refused. The history says so, and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pipelines.core.errors import ConfigError, GateRefused
+from pipelines.core.ledger import Entry, Ledger
+from pipelines.core.settings import Settings
+from pipelines.core.store import Store
+from pipelines.tracking import registry
+
+
+def overrule(settings: Settings, project: str, version: int | str = "challenger", why: str = "by hand") -> Entry:
+    """Make a version champion that was judged and refused; its evidence and lineage stay what they were.
+
+    Raises ConfigError for a version that does not exist or is or was champion, GateRefused when its model was rolled back or
+    when another version became champion meanwhile.
+    """
+    past = registry.history(project, settings)
+    if version == "challenger" and "challenger" not in registry.derived_aliases(past):
+        raise ConfigError(f"{project} has no challenger, for nothing was refused; `pipelines history {project}` shows all")
+    refused = registry.find(project, version, settings)
+    now = past.champion.version if past.champion else None
+    if refused.version == now:
+        raise ConfigError(f"version {now} is the champion of {project} already; nothing to do")
+    if refused.kind == "promotion":
+        raise ConfigError(
+            f"version {refused.version} of {project} was champion before; "
+            f"`pipelines rollback {project} --to {refused.version}` restores it"
+        )
+    if refused.model and refused.model.digest in past.blocked:
+        raise GateRefused(f"the model of version {refused.version} was rolled back as another version; roll back to that one")
+    entry = refused.model_copy(
+        update={"kind": "promotion", "at": datetime.now(UTC), "why": f"promoted by a person: {why}", "replaced": now}
+    )
+    store = Store.open(settings.store, settings.home / "cache" / "store")
+    written = Ledger(store).append(project, entry, champion=now)
+    registry.follow(settings, project, store)
+    return written
