@@ -103,14 +103,14 @@ def metric_name(name: str) -> str:
 def _snapshot(document: dict[str, Any]) -> ByRun:
     pointer, window = document.get("pointer") or {}, document.get("window") or {}
     tags = {
-        "data.dataset": str(document.get("dataset")),
-        "data.source": str(document.get("source")),
-        "data.origin": str(document.get("origin")),
+        "data.dataset": document.get("dataset"),
+        "data.source": document.get("source"),
+        "data.origin": document.get("origin"),
         "data.pointer": json.dumps(pointer, sort_keys=True),
         "data.files": json.dumps(document.get("files", {}), sort_keys=True),
         "data.window": json.dumps(window, sort_keys=True, default=str),
     }
-    return {None: Facts(tags=tags, dataset=document)}
+    return {None: Facts(tags={key: str(value) for key, value in tags.items() if value is not None}, dataset=document)}
 
 
 def _fit(document: dict[str, Any]) -> ByRun:

@@ -134,11 +134,15 @@ def _table(example: Any) -> Any:
 def _signature(example: Any, answers: pandas.DataFrame) -> Any:
     """Columns are declared by name and not by type: MLflow would refuse a whole number where the example had a fraction, a
     category where it had text and a table without rows, while `Project.read` judges rows itself and says what is wrong."""
+    import warnings
+
     import pandas
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
-    inferred = infer_signature(example, answers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # advice on whole numbers, which does not apply here
+        inferred = infer_signature(example, answers)
     if not isinstance(example, pandas.DataFrame):
         return inferred
     named = not isinstance(example.columns, pandas.RangeIndex)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipelines.core import graph
 from pipelines.core.artifacts import StageResult
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.settings import Settings
@@ -82,6 +83,7 @@ def _stages(entry: Entry, results: dict[str, StageResult]) -> list[dict[str, Any
         if key.startswith(_STAGE)
     }
     marks |= {node: result.fingerprint for node, result in results.items()}
+    order = [stage.name for stage in graph.TRAINING]
     return [
         {
             "node": node,
@@ -89,7 +91,7 @@ def _stages(entry: Entry, results: dict[str, StageResult]) -> list[dict[str, Any
             "reused": results[node].reused if node in results else None,
             "outputs": {name: ref.digest for name, ref in results[node].outputs.items()} if node in results else {},
         }
-        for node, mark in marks.items()
+        for node, mark in sorted(marks.items(), key=lambda item: order.index(item[0].partition("-")[0]))
     ]
 
 

@@ -1,102 +1,45 @@
-"""A chain of finished stages of the toy project, made without running the stages: what tracking and registry start from."""
+"""Fixtures for tracking: a chain of the toy project that ends before promote, and MLflow databases made in no time."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from pipelines.core.artifacts import StageResult
-from pipelines.core.evidence import Criterion, Decision, Estimate, Leaderboard, Score
-from pipelines.core.execution import Session, execute, save
+from pipelines.core.execution import Session
+from pipelines.core.settings import Settings
+from pipelines.tracking.client import connect
 
-Done = dict[str, StageResult]
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-def finish_stage(session: Session, done: Done, name: str, **values: Any) -> None:
-    """Store values as the outputs of a node, as if its stage had run."""
-    node = session.graph.node(name)
-    done[name] = StageResult(node=name, fingerprint=f"mark-of-{name}", outputs=save(session, node, values, f"mark-of-{name}"))
+from toy_chain import make_chain
 
 
-def make_chain(session: Session, place: Path, *, accept: bool = True, model: float = 1.0, incumbent: int | None = None) -> Done:
-    """Everything before promote. `model` is a weight of the winner, so that another number is another model."""
-    done: Done = {}
-    place.mkdir(parents=True, exist_ok=True)
-    raw = place / "raw"
-    raw.mkdir(exist_ok=True)
-    (raw / "toy.csv").write_text("0,0,1\n")
-    docs = place / "docs"
-    docs.mkdir(exist_ok=True)
-    (docs / "index.html").write_text("<p>fine</p>")
-    (docs / "pixel.png").write_bytes(b"png")
-    snapshot = {
-        "dataset": "toy",
-        "source": "simulator",
-        "origin": "planted",
-        "files": {"toy.csv": "ab"},
-        "notes": [],
-        "pointer": {"md5": "0123456789abcdef0123456789abcdef.dir", "path": "snapshots/toy"},
-        "window": {"end": "2025-03-01"},
-    }
-    rows = {"x": np.array([[1.0, 2.0], [3.0, -4.0]]), "y": np.array([1, 0])}
-    finish_stage(session, done, "ingest", raw=raw, snapshot=snapshot)
-    finish_stage(session, done, "validate", cleaned=rows, validation={"rows": 2, "checks": []}, data_docs=docs)
-    finish_stage(session, done, "features", train=rows, valid=rows, test=rows, feature_report={"columns": ["x0", "x1"]})
-    for candidate, weight in (("linear", model), ("centroid", -1.0)):
-        fit = {
-            "candidate": candidate,
-            "params": {"ridge": 0.1},
-            "trials": [{"number": 0, "value": 0.7, "state": "COMPLETE"}, {"number": 1, "value": 0.8, "state": "COMPLETE"}],
-            "curve": [{"loss": 0.5}, {"loss": 0.25}],
-            "valid": {"accuracy": 0.9},
-            "seconds": 0.1,
-        }
-        finish_stage(session, done, f"train-{candidate}", model={"weights": np.array([weight, 0.5, 0.0])}, fit=fit)
-    estimate = Estimate(value=0.9, low=0.85, high=0.95)
-    scores = [
-        Score(candidate=name, metrics={"accuracy": estimate}, rank=rank, valid=0.9, latency_ms=0.1, model_mb=0.001)
-        for rank, name in enumerate(["linear", "centroid", *(["champion"] if incumbent else [])], start=1)
-    ]
-    leaderboard = Leaderboard(metric="accuracy", greater_is_better=True, rows=2, confidence=0.95, scores=tuple(scores))
-    decision = Decision(
-        project="toy",
-        winner="linear",
-        promote=accept,
-        headline="accuracy",
-        metric=estimate,
-        criteria=(Criterion(name="floor: accuracy", wanted="≥ 0.8", found="0.9000", passed=accept),),
-        comparison=None,
-        incumbent=incumbent,
-        source="simulator",
-    )
-    finish_stage(
-        session,
-        done,
-        "evaluate",
-        leaderboard=leaderboard,
-        predictions={"truth.y": rows["y"]},
-        figures=docs,
-        plots=docs,
-        decision=decision,
-        card=docs,
-    )
-    return done
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables and nothing in them: migrations take a second, a copy does not."""
+    place = tmp_path_factory.mktemp("mlflow")
+    connect(Settings.load({"PIPELINES_HOME": str(place)}))
+    return place / "mlflow.db"
 
 
-def promote(session: Session, done: Done) -> dict[str, Any]:
-    """Run the promote stage on a chain; its artifact."""
-    done["promote"] = execute(session, session.graph.node("promote"), done)
-    told: dict[str, Any] = session.read(done["promote"].outputs["promotion"])
-    return told
+@pytest.fixture(autouse=True)
+def embedded(settings: Settings, empty_database: Path) -> Settings:
+    """The embedded tracking database of this test's installation."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(empty_database, settings.home / "mlflow.db")
+    return settings
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Callable[..., Done]:
-    def make(session: Session, **how: Any) -> Done:
-        return make_chain(session, tmp_path / "made", **how)
+def chain(tmp_path: Path) -> Callable[..., dict[str, StageResult]]:
+    """Finished stages up to evaluate: ``chain(session, accept=False, model=2.0)``."""
+
+    def make(session: Session, **how: object) -> dict[str, StageResult]:
+        return make_chain(session, tmp_path / "made", **how)  # type: ignore[arg-type]
 
     return make

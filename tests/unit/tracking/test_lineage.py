@@ -1,0 +1,101 @@
+"""Where a version came from, and the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.discovery import Definition
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.core.execution import Session
+from pipelines.core.settings import Settings
+from pipelines.runners import in_process
+from pipelines.tracking.lineage import lineage, reproduce
+from pipelines.tracking.runs import MlflowTracker
+
+Sessions = Callable[..., Session]
+
+
+@pytest.fixture
+def champion(toy_session: Sessions, settings: Settings) -> Session:
+    """A run of the whole chain, promoted."""
+    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}}, why="schedule")
+    tracker = MlflowTracker(settings)
+    in_process.run(session, tracker=tracker)
+    tracker.finish(session, "FINISHED")
+    return session
+
+
+def files_of(settings: Settings) -> dict[Path, bytes]:
+    places = [Path(settings.store), settings.data]
+    return {file: file.read_bytes() for place in places for file in place.rglob("*") if file.is_file()}
+
+
+def test_lineage_tells_everything(champion: Session, settings: Settings) -> None:
+    told = lineage("toy", "champion", settings)
+    assert (told["version"], told["aliases"], told["run"], told["why"]) == (1, ["champion"], champion.run.id, "schedule")
+    assert told["overrides"] == {"gates.floors": {"accuracy": 0.5}}
+    assert told["params"]["gates"]["floors"] == {"accuracy": 0.5}
+    assert told["seed"] == "7"
+    assert told["data"]["source"] == "path"
+    assert told["data"]["pointer"]["md5"]
+    assert len(told["data"]["sha256"]) == len(told["params_sha256"]) == 64
+    assert set(told["code"]) == {"commit", "dirty"}
+    assert told["decision"]["promote"] is True
+    chain = {stage["node"]: stage for stage in told["stages"]}
+    assert list(chain)[:3] == ["ingest", "validate", "features"]
+    assert chain["train-linear"]["outputs"].keys() == {"model", "fit"}
+    assert told["data"]["sha256"] == chain["ingest"]["outputs"]["raw"]
+    assert told["model"] in {chain[node]["outputs"]["model"] for node in ("train-linear", "train-centroid")}
+    with pytest.raises(ConfigError, match="no version '7'"):
+        lineage("toy", 7, settings)
+
+
+def test_reproduced_bit_for_bit_beside_the_real_store(champion: Session, settings: Settings) -> None:
+    before = files_of(settings)
+    shown: list[tuple[str, str]] = []
+    told = reproduce("toy", 1, settings, show=lambda node, verdict: shown.append((node, verdict)))
+    assert told["verdict"] == "identical", told
+    assert ("train-linear", "identical") in shown
+    assert [stage["node"] for stage in told["stages"]][-1] == "evaluate"
+    assert files_of(settings) == before
+    assert not list((settings.home / "scratch").iterdir())
+
+
+def test_other_code_gives_another_model_and_says_where(champion: Session, toy: Definition, settings: Settings) -> None:
+    told = _with_changed_centroid(settings)
+    assert told["verdict"] == "different"
+    verdicts = {stage["node"]: stage["verdict"] for stage in told["stages"]}
+    assert verdicts["features"] == "identical"
+    assert verdicts["train-linear"] == "different"
+
+
+def _with_changed_centroid(settings: Settings) -> dict[str, Any]:
+    from pipelines.core.discovery import find_project
+
+    project = type(find_project("toy").project())
+    honest = project.fit
+
+    def fit(self: Any, candidate: str, params: Any, train: Any, valid: Any, training: Any) -> Any:
+        return honest(self, candidate, params, self.take(train, range(10)), valid, training)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "fit", fit)
+        return reproduce("toy", 1, settings)
+
+
+def test_changed_source_falls_back_to_the_stored_snapshot(champion: Session, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "toy.csv").unlink()
+    told = reproduce("toy", 1, settings)
+    assert told["verdict"] == "identical"
+    assert any("stored snapshot was used" in warning for warning in told["warnings"])
+
+
+def test_a_run_without_records_cannot_be_reproduced(champion: Session, settings: Settings) -> None:
+    for record in (Path(settings.store) / "runs" / "toy" / champion.run.id / "nodes").glob("train-*"):
+        record.unlink()
+    with pytest.raises(DataError, match="no record of what train-linear, train-centroid gave"):
+        reproduce("toy", 1, settings)

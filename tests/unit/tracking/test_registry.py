@@ -1,0 +1,249 @@
+"""Promotion, refusal, rollback and repair, on the embedded database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from toy_chain import promote
+
+from pipelines.core.errors import ConfigError, DataError, GateRefused
+from pipelines.core.execution import Session
+from pipelines.core.settings import Settings
+from pipelines.tracking import registry
+from pipelines.tracking.client import connect
+from pipelines.tracking.runs import MlflowTracker
+from pipelines.tracking.versions import MODEL, Versions
+
+Sessions = Callable[..., Session]
+Chain = Callable[..., dict[str, Any]]
+
+
+def aliases(settings: Settings) -> dict[str, int]:
+    return Versions(settings, "toy").aliases()
+
+
+def version_numbers(settings: Settings) -> list[int]:
+    return sorted(int(version.version) for version in connect(settings).search_model_versions("name = 'toy'"))
+
+
+def promoted(toy_session: Sessions, chain: Chain, model: float, incumbent: int | None = None, **how: Any) -> dict[str, Any]:
+    session = toy_session()
+    return promote(session, chain(session, model=model, incumbent=incumbent, **how))
+
+
+def test_promotion_registers_tags_and_points(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    told = promoted(toy_session, chain, 1.0)
+    assert {key: told[key] for key in ("outcome", "version", "champion", "replaced", "candidate", "entry")} == {
+        "outcome": "promoted",
+        "version": 1,
+        "champion": 1,
+        "replaced": None,
+        "candidate": "linear",
+        "entry": 1,
+    }
+    assert aliases(settings) == {"champion": 1}
+    version = connect(settings).get_model_version("toy", "1")
+    assert version.tags[MODEL] == told["model"]
+    assert version.tags["data.source"] == "simulator"
+    assert version.tags["stage.train-linear.fingerprint"] == "mark-of-train-linear"
+    assert version.tags["seed"] == "7"
+    assert "accuracy 0.9000 [0.8500, 0.9500]" in version.description
+    run = connect(settings).get_run(version.run_id)
+    assert run.data.tags["pipelines.run"] == told["run"]
+
+
+def test_the_same_decision_twice_changes_nothing(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    first = promoted(toy_session, chain, 1.0)
+    before = registry.history("toy", settings)
+    assert promoted(toy_session, chain, 1.0) == first
+    assert registry.history("toy", settings) == before
+    assert version_numbers(settings) == [1]
+
+
+def test_a_winner_that_serves_already_is_not_promoted_again(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    first = promoted(toy_session, chain, 1.0)
+    second = toy_session(fresh=True)  # evaluated anew: another latency, another decision document
+    assert promote(second, chain(second, incumbent=7)) == first
+    assert len(registry.history("toy", settings).entries) == 1
+
+
+def test_nothing_left_to_do_needs_no_mlflow(toy_session: Sessions, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = promoted(toy_session, chain, 1.0)
+    monkeypatch.setattr("pipelines.tracking.versions.connect", lambda settings: pytest.fail("MLflow was asked"))
+    monkeypatch.setattr("pipelines.tracking.runs.connect", lambda settings: pytest.fail("MLflow was asked"))
+    assert promoted(toy_session, chain, 1.0) == first
+
+
+def test_refusal_is_written_down_once_and_serves_nobody(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    told = promoted(toy_session, chain, 2.0, incumbent=1, accept=False)
+    assert promoted(toy_session, chain, 2.0, incumbent=1, accept=False) == told
+    assert (told["outcome"], told["version"], told["champion"]) == ("refused", 2, 1)
+    assert "floor: accuracy: wanted ≥ 0.8, found 0.9000" in told["reason"]
+    assert [entry.kind for entry in registry.history("toy", settings).entries] == ["promotion", "rejection"]
+    assert aliases(settings) == {"champion": 1, "challenger": 2}
+    assert connect(settings).get_model_version("toy", "2").tags["decision"] == "refused"
+
+
+def test_a_challenger_that_is_accepted_later_keeps_its_version(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1, accept=False)
+    told = promoted(toy_session, chain, 2.0, incumbent=1)
+    assert (told["outcome"], told["version"], told["replaced"]) == ("promoted", 2, 1)
+    assert version_numbers(settings) == [1, 2]
+    assert aliases(settings) == {"champion": 2, "previous": 1}
+
+
+def test_rollback_restores_the_one_before_and_blocks_the_other(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1)
+    started = time.monotonic()
+    entry = registry.rollback(settings, "toy", why="complaints")
+    assert time.monotonic() - started < 3
+    assert (entry.version, entry.replaced, entry.why) == (1, 2, "complaints")
+    assert aliases(settings) == {"champion": 1}
+
+    again = promoted(toy_session, chain, 2.0, incumbent=1)
+    assert again["outcome"] == "refused"
+    assert "served as version 2 and was rolled back (complaints)" in again["reason"]
+    assert "pipelines rollback toy --to 2" in again["reason"]
+    assert promoted(toy_session, chain, 2.0, incumbent=1) == again
+    assert aliases(settings) == {"champion": 1}
+    assert version_numbers(settings) == [1, 2]
+
+    registry.rollback(settings, "toy", to=2, why="it was right")
+    assert aliases(settings)["champion"] == 2
+
+
+def test_rollback_says_why_it_cannot(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    with pytest.raises(GateRefused, match=r"no champion yet.*pipelines run toy"):
+        registry.rollback(settings, "toy")
+    promoted(toy_session, chain, 1.0)
+    with pytest.raises(GateRefused, match="first champion of toy"):
+        registry.rollback(settings, "toy")
+    with pytest.raises(ConfigError, match="version 9 of toy never was champion; those that were: 1"):
+        registry.rollback(settings, "toy", to=9)
+    with pytest.raises(ConfigError, match="champion of toy already"):
+        registry.rollback(settings, "toy", to=1)
+    with pytest.raises(ConfigError, match="did you mean 'toy'"):
+        registry.rollback(settings, "tooy")
+
+
+def test_a_decision_against_a_champion_of_yesterday_is_refused(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    with pytest.raises(GateRefused, match=r"version 1 became champion.*compared with version None.*evaluate again"):
+        promoted(toy_session, chain, 2.0, incumbent=None)
+    assert version_numbers(settings) == [1]
+    assert len(registry.history("toy", settings).entries) == 1
+
+
+class Killed(BaseException):
+    """Stands for the death of the process; nothing of ours catches it."""
+
+
+POINTS = [
+    "pipelines.tracking.runs.MlflowTracker._claim",
+    "pipelines.tracking.flavour.write",
+    "mlflow.tracking.MlflowClient.log_model_artifacts",
+    "mlflow.tracking.MlflowClient.finalize_logged_model",
+    "mlflow.tracking.MlflowClient.create_registered_model",
+    "mlflow.tracking.MlflowClient.create_model_version",
+    "pipelines.core.ledger.Ledger.append",
+    "mlflow.tracking.MlflowClient.set_registered_model_alias",
+    "pipelines.core.execution.save",
+]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_and_run_again_makes_one_version(
+    point: str, when: str, toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = toy_session()
+    done = chain(session)
+    place, _, name = point.rpartition(".")
+    owner = __import__(place, fromlist=[""]) if place.islower() else _class(place)
+    real = getattr(owner, name)
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            real(*args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, die)
+        with pytest.raises(Killed):
+            promote(session, done)
+    told = promote(session, done)
+    assert (told["outcome"], told["version"]) == ("promoted", 1)
+    assert version_numbers(settings) == [1]
+    assert [entry.kind for entry in registry.history("toy", settings).entries] == ["promotion"]
+    assert aliases(settings) == {"champion": 1}
+    client = connect(settings)
+    experiment = client.get_experiment_by_name("toy").experiment_id
+    assert len(client.search_logged_models([experiment])) == 1
+    MlflowTracker(settings).finish(session, "FINISHED")
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(__import__(module, fromlist=[""]), name)
+
+
+def test_repair_undoes_what_was_moved_by_hand(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1)
+    client = connect(settings)
+    client.set_registered_model_alias("toy", "champion", "1")
+    client.delete_registered_model_alias("toy", "previous")
+    client.set_registered_model_alias("toy", "shadow", "1")
+    told = registry.repair("toy", settings)
+    assert told == {
+        "aliases": {"champion": 2, "previous": 1},
+        "moved": {"champion": [1, 2], "previous": [None, 1]},
+        "lost": [],
+    }
+    assert registry.repair("toy", settings)["moved"] == {}
+    assert client.get_registered_model("toy").aliases["shadow"] == 1
+
+
+def test_repair_tells_of_versions_mlflow_lost(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1)
+    connect(settings).delete_model_version("toy", "1")
+    assert registry.repair("toy", settings)["lost"] == [1]
+    assert registry.load("toy", "previous", settings).answers([[1.0, 2.0]])  # the store still has it
+
+
+def test_load_by_number_and_alias(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 5.0, incumbent=1)
+    rows = [[1.0, 0.0]]
+    champion, first = (registry.load("toy", version, settings).answers(rows)[0] for version in ("champion", 1))
+    assert champion["probability"] > first["probability"]
+    assert registry.load("toy", "previous", settings).answers(rows) == [first]
+    assert registry.load("toy", "2", settings).answers([]) == []
+    with pytest.raises(ConfigError, match="no version 'champoin'; did you mean 'champion'"):
+        registry.find("toy", "champoin", settings)
+    with pytest.raises(DataError, match="two numbers"):
+        registry.load("toy", settings=settings).answers([[1.0]])
+
+
+def test_a_damaged_model_is_not_loaded(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    digest = promoted(toy_session, chain, 1.0)["model"]
+    stored = Path(settings.store) / "objects" / digest[:2] / digest
+    stored.chmod(0o644)
+    stored.write_bytes(b"x" + stored.read_bytes()[1:])
+    with pytest.raises(DataError, match="damaged"):
+        registry.load("toy", settings=settings)
+
+
+def test_predictions_are_the_models(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    promoted(toy_session, chain, 1.0)
+    [answer] = registry.load("toy", settings=settings).answers(np.array([[1.0, 2.0]]))
+    assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-2.0)))

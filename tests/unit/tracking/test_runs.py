@@ -1,0 +1,242 @@
+"""One MLflow run per pipeline run, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.errors import DataError, InfrastructureError
+from pipelines.core.execution import Session
+from pipelines.core.settings import Settings
+from pipelines.tracking.client import connect
+from pipelines.tracking.leases import HOLDER, lease
+from pipelines.tracking.provenance import RUN
+from pipelines.tracking.runs import MlflowTracker
+
+Sessions = Callable[..., Session]
+Chain = Callable[..., dict[str, Any]]
+SECRET = "correct-horse-battery-staple"
+
+
+def all_runs(settings: Settings, only: str = "") -> list[Any]:
+    client = connect(settings)
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return [run for run in client.search_runs(ids) if only in run.data.tags.get("mlflow.parentRunId", "")]
+
+
+def parents(settings: Settings) -> list[Any]:
+    return [run for run in all_runs(settings) if "mlflow.parentRunId" not in run.data.tags]
+
+
+def record_all(tracker: MlflowTracker, session: Session, done: dict[str, Any], *, reused: bool = False) -> None:
+    for node in session.graph.nodes:
+        if node.name in done:
+            tracker.record(session, node, done[node.name].model_copy(update={"reused": reused}))
+
+
+def test_one_run_says_everything(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session(why="drift", overrides={"gates.rows": 2})
+    for node_done in [chain(session)]:
+        record_all(MlflowTracker(settings), session, node_done)
+    tracker = MlflowTracker(settings)  # as in another process
+    tracker.finish(session, "FINISHED")
+
+    [run] = parents(settings)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == session.run.id
+    tags = run.data.tags
+    assert tags[RUN] == session.run.id
+    assert tags["pipelines.why"] == "drift"
+    assert json.loads(tags["pipelines.overrides"]) == {"gates.rows": 2}
+    assert tags["data.source"] == "simulator"
+    assert json.loads(tags["data.pointer"])["md5"].startswith("0123")
+    assert len(tags["data.sha256"]) == len(tags["params.sha256"]) == len(tags["lock.sha256"]) == 64
+    assert tags["git.commit"] == tags["mlflow.source.git.commit"]
+    assert tags["seed"] == "7"
+    assert tags["stage.train-linear.fingerprint"] == "mark-of-train-linear"
+    assert tags["stage.evaluate.reused"] == "false"
+    assert tags["decision"] == "accepted"
+    assert "| floor: accuracy |" in tags["mlflow.note.content"]
+    assert run.data.params["gates.floors.accuracy"] == "0.8"
+    assert run.data.params["gates.rows"] == "2"
+    assert {name: run.data.metrics[name] for name in ("accuracy", "accuracy_low", "accuracy_high")} == {
+        "accuracy": 0.9,
+        "accuracy_low": 0.85,
+        "accuracy_high": 0.95,
+    }
+    [data] = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest[:4]) == ("toy", "0123")
+    client = connect(settings)
+    shown = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"snapshot.json", "validation.json", "data_docs", "figures", "decision.json", "leaderboard.json", "card"} <= shown
+    assert {file.path for file in client.list_artifacts(run.info.run_id, "card")} >= {"card/index.html"}
+    assert "predictions" not in shown
+    assert run.info.artifact_uri.startswith(f"{settings.artifacts}/toy/")
+
+
+def test_each_candidate_has_a_nested_run(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    record_all(MlflowTracker(settings), session, chain(session))
+    [parent] = parents(settings)
+    nested = {run.info.run_name: run for run in all_runs(settings, only=parent.info.run_id)}
+    assert set(nested) == {"linear", "centroid"}
+    linear = nested["linear"]
+    assert linear.info.status == "FINISHED"
+    assert linear.data.params["chosen.ridge"] == "0.1"
+    assert linear.data.metrics["valid_accuracy"] == 0.9
+    assert linear.data.metrics["accuracy_low"] == 0.85
+    history = connect(settings).get_metric_history(linear.info.run_id, "curve.loss")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.25)]
+    assert [file.path for file in connect(settings).list_artifacts(linear.info.run_id)] == ["fit.json"]
+
+
+def test_two_processes_that_open_at_once_share_one_run(toy_session: Sessions, settings: Settings) -> None:
+    session = toy_session()
+    together = threading.Barrier(2)
+    opened: list[str] = []
+
+    class Slow(MlflowTracker):
+        def _create(self, session: Session, experiment: str) -> str:
+            made = super()._create(session, experiment)
+            together.wait(timeout=30)  # both have found no claim and have made a run
+            return made
+
+    threads = [threading.Thread(target=lambda: opened.append(Slow(settings).open(session))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 2
+    assert len(set(opened)) == 1
+    assert [run.info.run_id for run in parents(settings)] == [opened[0]]
+
+
+def test_a_run_in_which_everything_is_reused_leaves_no_trace(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+    before = session.store.keys("runs/")
+    tracker = MlflowTracker(settings)
+    record_all(tracker, session, done, reused=True)
+    tracker.finish(session, "FINISHED")
+    assert parents(settings) == []
+    assert session.store.keys("runs/") == before
+    assert tracker.url(session) is None
+
+
+def test_reused_stages_are_told_once_one_has_run(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+    tracker = MlflowTracker(settings)
+    evaluate = done.pop("evaluate")
+    record_all(tracker, session, done, reused=True)
+    assert parents(settings) == []
+    tracker.record(session, session.graph.node("evaluate"), evaluate)
+    [run] = parents(settings)
+    assert run.data.tags["stage.ingest.reused"] == "true"
+    assert run.data.tags["stage.evaluate.reused"] == "false"
+    assert run.data.tags["data.source"] == "simulator"
+
+
+def test_failure_is_recorded_with_its_evidence(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+    tracker = MlflowTracker(settings)
+    evidence = {"validation": done["validate"].outputs["validation"], "data_docs": done["validate"].outputs["data_docs"]}
+    tracker.failed(session, session.graph.node("validate"), DataError("column 'x': 3 rows"), evidence)
+    tracker.finish(session, "FAILED")
+    [run] = parents(settings)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error.class"] == "DataError"
+    assert run.data.tags["error.message"] == "column 'x': 3 rows"
+    assert run.data.tags["error.stage"] == "validate"
+    assert {file.path for file in connect(settings).list_artifacts(run.info.run_id)} >= {"validation.json", "data_docs"}
+
+
+def test_a_retry_mends_a_failed_run(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+    first = MlflowTracker(settings)
+    first.failed(session, session.graph.node("train-linear"), InfrastructureError("disk"), {})
+    first.finish(session, "FAILED")
+    assert {run.info.status for run in all_runs(settings)} == {"FAILED"}
+    second = MlflowTracker(settings)
+    record_all(second, session, done)
+    assert parents(settings)[0].info.status == "RUNNING"
+    second.finish(session, "FINISHED")
+    assert {run.info.status for run in all_runs(settings)} == {"FINISHED"}
+    assert "error.class" not in parents(settings)[0].data.tags
+
+
+def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Sessions, settings: Settings) -> None:
+    client = connect(settings)
+    dead, alive = toy_session(), toy_session()
+    dead_id = MlflowTracker(settings).open(dead)
+    experiment = client.get_run(dead_id).info.experiment_id
+    client.set_tag(dead_id, HOLDER, lease(dead.run)[HOLDER].rpartition(":")[0] + ":1.00")
+    orphan = client.create_run(experiment, tags={**client.get_run(dead_id).data.tags, RUN: "never-claimed"}).info.run_id
+    by_hand = client.create_run(experiment).info.run_id
+
+    alive_id = MlflowTracker(settings).open(alive)
+    closed = client.get_run(dead_id)
+    assert closed.info.status == "FAILED"
+    assert "ended without closing it" in closed.data.tags["error.message"]
+    assert client.get_run(orphan).info.lifecycle_stage == "deleted"
+    assert client.get_run(by_hand).info.status == "RUNNING"
+    assert client.get_run(alive_id).info.status == "RUNNING"
+    assert MlflowTracker(settings).sweep("toy") == []
+    assert MlflowTracker(settings).sweep("unheard-of") == []
+
+
+def test_no_secret_is_logged(toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", SECRET)
+    monkeypatch.setattr(
+        "pipelines.tracking.runs.git_state", lambda: {"commit": "c", "dirty": "true", "diff": f"+url = 'x://u:{SECRET}@h'\n"}
+    )
+    session = toy_session(overrides={"features": {}, "ingest.drift": {}}, engine={"conf": SECRET})
+    tracker = MlflowTracker(settings)
+    record_all(tracker, session, chain(session))
+    error = InfrastructureError(f"postgresql://ml:{SECRET}@db refused, api_token={SECRET}")
+    tracker.failed(session, session.graph.node("evaluate"), error, {})
+    tracker.finish(session, "FAILED")
+    assert parents(settings)[0].data.tags["error.message"] == "postgresql://ml:***@db refused, api_token=***"
+    diff = Path(connect(settings).download_artifacts(parents(settings)[0].info.run_id, "uncommitted.diff"))
+    assert diff.read_text() == "+url = 'x://u:***@h'\n"
+    for file in [settings.home / "mlflow.db", *Path(settings.artifacts).rglob("*")]:
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
+def test_mlflow_down_is_told_within_seconds(toy_session: Sessions, chain: Chain, settings: Settings, free_port: int) -> None:
+    url = f"http://ml:pw@127.0.0.1:{free_port}"
+    session = toy_session()
+    done = chain(session)
+    tracker = MlflowTracker(settings.model_copy(update={"tracking": url}))
+    started = time.monotonic()
+    with pytest.raises(InfrastructureError) as caught:
+        tracker.record(session, session.graph.node("ingest"), done["ingest"])
+    assert time.monotonic() - started < 10
+    message = str(caught.value)
+    assert f"http://ml:***@127.0.0.1:{free_port}" in message
+    assert "Connection refused" in message
+    assert "pipelines stack up" in message
+    assert "MLFLOW_TRACKING_URI" in message
+
+
+def test_mlflow_down_does_not_hide_why_a_stage_failed(toy_session: Sessions, settings: Settings, free_port: int) -> None:
+    tracker = MlflowTracker(settings.model_copy(update={"tracking": f"http://127.0.0.1:{free_port}"}))
+    session = toy_session()
+    error = DataError("column 'x' is missing")
+    tracker.failed(session, session.graph.node("validate"), error, {})
+    assert "not in MLflow" in error.__notes__[0]
+
+
+def test_a_database_that_cannot_be_opened_is_named(toy_session: Sessions, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "junk.db").write_bytes(b"not a database" * 100)
+    tracker = MlflowTracker(settings.model_copy(update={"tracking": f"sqlite:///{tmp_path / 'junk.db'}"}))
+    with pytest.raises(InfrastructureError, match=r"junk\.db does not answer.*not a database"):
+        tracker.open(toy_session())
