@@ -6,11 +6,11 @@ that imports Evidently, and only while it runs: the import takes seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.core.config import Monitor
 from pipelines.core.contract import Arrays
@@ -19,7 +19,7 @@ from pipelines.core.evidence import Drift
 from pipelines.core.execution import Context
 from pipelines.core.ledger import Entry
 from pipelines.core.settings import quiet_environment
-from pipelines.parts.drift import Channels, Reference, as_channels
+from pipelines.parts.drift import Channels, Reference
 from pipelines.parts.reports import drift as page
 from pipelines.stages.baseline import watching
 
@@ -38,11 +38,14 @@ def check(context: Context) -> dict[str, Any]:
     reference = _reference(context, champion)
     seen = context.project.watch(context.session.read(champion.model), window)
     drift = _judge(context, champion, reference, seen)
-    links = {}
+    links, notes = {}, []
     if drift.judged:
         context.progress(1, 2, "drawing Evidently's report")
-        links["Evidently"] = evidently_report(reference.channels, as_channels(seen), folder, context.params.seed)
-    return {"drift": drift, "drift_report": page.render(drift, info, folder, links)}
+        try:
+            links["Evidently"] = evidently_report(reference.channels, reference.alike(seen), folder, context.params.seed)
+        except Exception as error:  # it judges nothing, so it must not stop the verdict
+            notes.append(f"Evidently's report could not be drawn ({type(error).__name__}: {error}).")
+    return {"drift": drift, "drift_report": page.render(drift, info, folder, links, notes)}
 
 
 def _reference(context: Context, champion: Entry) -> Reference:
@@ -88,20 +91,28 @@ def _unjudged(asked: Monitor, champion: int | None, rows: int, reference_rows: i
     )
 
 
-def evidently_report(reference: Mapping[str, Any], window: Channels, folder: Path, seed: int) -> str:
-    """Write Evidently's drift report on at most `SAMPLE` rows of either side into `folder`; return the file's name."""
+def evidently_report(reference: Channels, window: Channels, folder: Path, seed: int) -> str:
+    """Write Evidently's drift report on at most `SAMPLE` rows of either side into `folder`; return the file's name.
+
+    Both sides have the same channels. Those without a value on either side are left out: it cannot say anything of them.
+    """
     quiet_environment()  # it would phone home
     import pandas as pd
-    from evidently import Report
+    from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    def frame(channels: Mapping[str, Any]) -> pd.DataFrame:
+    def present(values: NDArray[Any]) -> bool:
+        return bool(np.isfinite(values).any()) if values.dtype.kind == "f" else bool((values != "").any())
+
+    shown = [name for name in reference if present(reference[name]) and present(window[name])]
+    text = [name for name in shown if reference[name].dtype.kind != "f"]
+    columns = DataDefinition(numerical_columns=[n for n in shown if n not in text], categorical_columns=text)
+
+    def sample(channels: Channels) -> Dataset:
         rows = len(next(iter(channels.values())))
         kept = np.sort(np.random.default_rng(seed).choice(rows, min(rows, SAMPLE), replace=False))
-        return pd.DataFrame({name: values[kept] for name, values in channels.items()})
+        return Dataset.from_pandas(pd.DataFrame({name: channels[name][kept] for name in shown}), columns)
 
-    before, after = frame(reference), frame({name: window[name] for name in reference if name in window})
-    shared = [name for name in after if after[name].notna().any() and before[name].notna().any()]
-    report = Report([DataDriftPreset(columns=shared)]).run(after[shared], before[shared])
+    report = Report([DataDriftPreset()]).run(sample(window), sample(reference))
     report.save_html(str(folder / "evidently.html"))
     return "evidently.html"

@@ -94,12 +94,14 @@ class Reference:
         """The size of drawn windows that stands for a window of so many rows."""
         return min(rows, LARGEST, self.rows // 2)
 
+    def alike(self, arrays: Arrays) -> Channels:
+        """A window's channels, named and typed as the reference's; what is not there counts as missing."""
+        return alike(as_channels(arrays), self.channels)
+
     def compare(self, arrays: Arrays, watching: Watching) -> tuple[evidence.Channel, ...]:
         """Every channel of a window, the most surprising first. The window and the reference have at least two rows."""
-        window = as_channels(arrays)
-        rows = len(next(iter(window.values())))
-        window = alike(window, self.channels)
-        size = self.calibrated(rows)
+        window = self.alike(arrays)
+        size = self.calibrated(len(next(iter(window.values()))))
         null = self.null(size, watching.resamples, watching.seed)
         judged: list[tuple[float, evidence.Channel]] = []
         for channel in self.family:

@@ -3,7 +3,9 @@
 Every model is scored on the same resamples, so a difference between two of them is paired: what the rows have in common
 cancels. Intervals are percentile intervals (Efron and Tibshirani 1993, chapter 13), widened for small samples as in
 Hesterberg 2015 (The American Statistician 69:4, section 3.6, "expanded percentile"): the plain ones are too narrow by
-about the factor sqrt((n-1)/n) and by the difference between the normal and Student's distribution.
+about the factor sqrt((n-1)/n) and by the difference between the normal and Student's distribution. A metric such as the
+calibration error is larger on resamples than on the rows themselves; this bias (chapter 10 there: the mean over resamples
+less the value) is taken out, so that the interval lies about the value that is reported.
 
 A metric can be undefined on a resample (the ROC-AUC of rows of one class). Such a resample is left out for that metric,
 which equals drawing it again. Where more than 1 % would be left out and the truth has classes, all resamples are drawn
@@ -164,7 +166,7 @@ def _estimate(point: float, draws: NDArray[np.float64], confidence: float, rows:
     if not math.isfinite(point) or draws.size == 0:
         return None
     tail = _tail(confidence, rows)
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    low, high = np.quantile(draws, [tail, 1 - tail]) - (draws.mean() - point)
     return Estimate(value=float(point), low=float(low), high=float(high))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 
-def latency_ms(call: Callable[[], object], *, warm_up: int = 2, repeats: int = 15, seconds: float = 0.5) -> float:
+def latency_ms(call: Callable[[], object], *, warm_up: int = 2, repeats: int = 11, seconds: float = 0.25) -> float:
     """Median wall time of `call` in milliseconds, after `warm_up` calls that are not counted.
 
     Repeats until `repeats` calls were timed or `seconds` have passed, and times at least one.

@@ -54,6 +54,23 @@ def test_a_higher_confidence_gives_a_wider_interval():
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
+def test_the_interval_of_a_biased_metric_lies_about_its_value():
+    """The distance between the means of two halves that do not differ: every resample finds a larger one."""
+    random = np.random.default_rng(2)
+    values = random.normal(size=200)
+    values[:100] -= values[:100].mean()
+    values[100:] -= values[100:].mean()
+
+    def distance(truth, predictions):
+        half, p = truth["half"], predictions["p"]
+        return {"distance": abs(float(p[half == 0].mean() - p[half == 1].mean()))}
+
+    drawn = resample(distance, {"half": np.repeat([0, 1], 100)}, {"m": {"p": values}}, resamples=300, seed=1)
+    found = drawn.estimate("m", "distance", 0.95)
+    assert drawn.draws["m"]["distance"].min() > found.value
+    assert found.low < found.value < found.high
+
+
 def test_a_model_gains_exactly_nothing_over_itself():
     truth, models = sample(300)
     scores = resample(ranked, truth, {"new": models["a"], "old": models["a"]}, resamples=200, seed=1)
