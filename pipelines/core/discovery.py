@@ -56,6 +56,7 @@ class Definition:
 
     def project(self) -> Project[Any, Any]:
         """Import the project's module and make its `Project`. Raises ConfigError when it defines none, or several."""
+        _make_importable(self.folder.parent)
         module = import_module(f"pipelines.projects.{self.name}")
         made = getattr(module, "PROJECT", None)
         if not (isinstance(made, type) and issubclass(made, Project)):
