@@ -31,7 +31,7 @@ class Check(BaseModel):
     def sentence(self) -> str:
         """Column, rule, count and examples on one line."""
         where = f"column {self.column!r}" if self.column else "the data set"
-        found = f"{self.failures:,} rows" if self.level == "row" else "not so"
+        found = f"{self.failures:,} row{'' if self.failures == 1 else 's'}" if self.level == "row" else "not so"
         examples = f" (e.g. {'; '.join(self.examples[:3])})" if self.examples else ""
         return f"{where}: {self.rule}: {found}{examples}"
 
