@@ -106,9 +106,21 @@ class Skops:
                 f"{file} asks to build {', '.join(unknown)}; only types on the project's own list are built, so it was not "
                 "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
             )
-        return skops.io.loads(content, trusted=sorted(self.trusted))
+        try:
+            return skops.io.loads(content, trusted=sorted(self.trusted))
+        except Exception as error:  # whatever a type's own state setter raises
+            raise DataError(
+                f"{file} could not be rebuilt: {error}. It was written with {_written_with(path)}; "
+                "reproduce the model with the libraries installed here, or install those"
+            ) from error
 
     def _unknown(self, content: bytes) -> list[str]:
         import skops.io
 
         return [name for name in skops.io.get_untrusted_types(data=content) if name not in self.trusted]
+
+
+def _written_with(path: Path) -> str:
+    meta = path / "meta.json"
+    libraries = json.loads(meta.read_text(encoding="utf-8"))["libraries"] if meta.is_file() else {}
+    return ", ".join(f"{name} {found}" for name, found in libraries.items()) or "unknown libraries"

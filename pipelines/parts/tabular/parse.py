@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.parts.tabular.schema import Column, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     Series = pd.Series[Any]
 
@@ -68,10 +68,12 @@ def settle(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def _convert(cells: Series, column: Column) -> tuple[Series, Series]:
     """The column in its type, and which cells were neither blank nor of that type."""
     values: Series
-    blank = cells.isna() | (cells.astype(object).map(lambda cell: isinstance(cell, str) and not cell.strip())).astype(bool)
+    mixed = cells.dtype == object
+    blank = cells.isna() | _each(cells, lambda cell: isinstance(cell, str) and not cell.strip()) if mixed else cells.isna()
     if column.numeric:
         values = pd.to_numeric(cells.where(~blank), errors="coerce").astype("float64")
-        fits = np.isfinite(values) & ~cells.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
+        fits = np.isfinite(values) & (cells.dtype != bool)
+        fits &= ~_each(cells, lambda cell: isinstance(cell, bool | np.bool_)) if mixed else True
         values = values.where(fits & (values == np.floor(values)) if column.kind == "integer" else fits)
     elif column.kind == "time":
         values = pd.to_datetime(cells.where(~blank), errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
@@ -80,6 +82,10 @@ def _convert(cells: Series, column: Column) -> tuple[Series, Series]:
             [None if empty else _text(cell) for cell, empty in zip(cells, blank, strict=True)], cells.index, object
         )
     return values, values.isna() & ~blank
+
+
+def _each(cells: Series, holds: Callable[[Any], bool]) -> pd.Series[bool]:
+    return cells.map(holds).astype(bool)
 
 
 def _text(cell: Any) -> str | None:

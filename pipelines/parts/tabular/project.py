@@ -47,7 +47,8 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
     slice_by: ClassVar[tuple[str, ...]] = ()
     """Columns each of whose values is a group to be judged on its own."""
     group_by: ClassVar[tuple[str, ...]] = ()
-    """Columns that say which rows belong together (a household, a patient): such rows are never split up."""
+    """Columns that say which rows belong together (a household, a patient): such rows are never split up. Without any, rows
+    with equal inputs belong together."""
     time: ClassVar[str | None] = None
     """Column with the row's time. If there is one, windows filter by it and splits run forward in time."""
     data_codec: Codec[pd.DataFrame] = Parquet()
@@ -165,18 +166,21 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
     def watch(self, model: Model, data: pd.DataFrame) -> Arrays:
         """The schema's inputs as they came, and what the model makes of them (`score.…`).
 
-        Takes a raw window as well as featured rows. Values outside a category's levels are kept: new ones are drift.
+        Takes a raw window as well as featured rows. Values outside a category's levels are kept: new ones are drift. A row
+        that cannot be predicted (`read` would refuse it) has a missing score.
         """
         parsed = parse(data, self.schema, without=(*self.schema.ids, self._target)).frame
         channels: dict[str, Any] = {}
-        for name in self.schema.features:
-            column = self.schema[name]
-            if name in parsed.columns and column.kind in ("number", "integer"):
-                channels[name] = parsed[name].to_numpy(dtype=float)
-            elif name in parsed.columns and column.kind == "category":
-                channels[name] = parsed[name].fillna("(missing)").to_numpy(dtype=str)
-        predictions = self.predict(model, self._featured(settle(parsed, self.schema)))
-        return channels | {f"score.{name}": np.asarray(values) for name, values in predictions.items()}
+        for column in (self.schema[name] for name in self.schema.features if name in parsed.columns):
+            if column.numeric:
+                channels[column.name] = parsed[column.name].to_numpy(dtype=float)
+            elif column.kind == "category":
+                channels[column.name] = parsed[column.name].fillna("(missing)").to_numpy(dtype=str)
+        rows = settle(parsed, self.schema)
+        needed = [name for name in self.schema.features if name in rows.columns and not self.schema[name].nullable]
+        whole = rows[needed].notna().all(axis=1).to_numpy()
+        predictions = self.predict(model, self._featured(rows[whole].reset_index(drop=True)))
+        return channels | {f"score.{name}": _spread(np.asarray(values), whole) for name, values in predictions.items()}
 
     def probes(self) -> Probes[pd.DataFrame]:
         return TableProbes(self.schema)
@@ -214,3 +218,12 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
                     f"features {differing} of row {position} differ when the row stands alone, so they look at other rows; "
                     "compute them from the row itself, or fit them inside the model, where only training rows are seen"
                 )
+
+
+def _spread(values: Any, rows: Any) -> Any:
+    """Values of some rows among all rows; the others are missing."""
+    if rows.all():
+        return values
+    spread = np.full((len(rows), *values.shape[1:]), np.nan)
+    spread[rows] = values
+    return spread

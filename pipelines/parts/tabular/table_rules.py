@@ -21,6 +21,8 @@ from pipelines.core.validation import Check
 from pipelines.parts.tabular.schema import Schema
 
 TOOL = "great_expectations"
+NUMBER = "number"
+"""Key of an expectation's place in the suite among what the tool keeps for us."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def judge(rows: pd.DataFrame, schema: Schema) -> tuple[tuple[Check, ...], list[s
         rows = rows.assign(**{_share(schema): (rows[schema.target] == schema.positive).astype(float)})
     with _silence():
         results = _run(rows, expectations)
-        checks = tuple(_verdict(one, result) for one, result in zip(expectations, results.results, strict=True))
+        by_number = {result.expectation_config.meta[NUMBER]: result for result in results.results}
+        checks = tuple(_verdict(one, by_number[number]) for number, one in enumerate(expectations))
         return checks, _render(results)
 
 
@@ -86,7 +89,7 @@ def _share(schema: Schema) -> str:
 
 
 def _run(rows: pd.DataFrame, expectations: list[Expected]) -> Any:
-    """The suite's results, in the order of `expectations`."""
+    """The suite's results, each with the number of its expectation: the tool returns those that raised out of order."""
     import great_expectations as gx
 
     context = gx.get_context(mode="ephemeral")
@@ -94,8 +97,8 @@ def _run(rows: pd.DataFrame, expectations: list[Expected]) -> Any:
     asset = context.data_sources.add_pandas("data").add_dataframe_asset("cleaned rows")
     batch = asset.add_batch_definition_whole_dataframe("all")
     suite = context.suites.add(gx.ExpectationSuite(name="table"))
-    for one in expectations:
-        suite.add_expectation(getattr(gx.expectations, one.kind)(**one.arguments))
+    for number, one in enumerate(expectations):
+        suite.add_expectation(getattr(gx.expectations, one.kind)(**one.arguments, meta={NUMBER: number}))
     definition = context.validation_definitions.add(gx.ValidationDefinition(name="table", data=batch, suite=suite))
     results = definition.run(batch_parameters={"dataframe": rows})
     for result in results.results:  # its pages cannot show numpy's numbers
@@ -106,8 +109,7 @@ def _run(rows: pd.DataFrame, expectations: list[Expected]) -> Any:
 
 def _verdict(one: Expected, result: Any) -> Check:
     observed = result.result.get("observed_value")
-    raised = (result.exception_info or {}).get("exception_message")
-    found = f"could not be judged: {raised}" if raised else f"found {observed:,.4g}" if observed is not None else "found nothing"
+    found = f"found {observed:,.4g}" if observed is not None else f"could not be judged: {result.exception_info}"
     return Check(
         tool=TOOL,
         column=one.column,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -65,6 +66,28 @@ def test_text_and_typed_cells_clean_to_the_same_table(judge: Judge, raw: pd.Data
     pd.testing.assert_frame_equal(judge(typed).data, judge(raw).data)
 
 
+def test_the_two_copies_of_the_telco_rows_clean_to_the_same_table(tmp_path: Path) -> None:
+    """The CSV has customer ids and blank text for no total charges; the package's copy has neither."""
+    from pipelines.parts.tabular.loading import read_folder
+    from pipelines.projects.churn.checks import SCHEMA as CHURN
+    from pipelines.projects.churn.simulator import simulate
+
+    simulate(tmp_path, 300, 1, {})
+    csv = read_folder(tmp_path)
+    csv.loc[[3, 8], ["tenure", "TotalCharges"]] = ["0", " "]
+    package = csv.drop(columns="customerID", errors="ignore").assign(
+        TotalCharges=pd.to_numeric(csv["TotalCharges"], errors="coerce"),
+        MonthlyCharges=csv["MonthlyCharges"].astype(float),
+        tenure=csv["tenure"].astype(int),
+        SeniorCitizen=csv["SeniorCitizen"].astype(int),
+    )
+    first, second = check_table(csv, CHURN), check_table(package, CHURN)
+    assert first.report.failed == second.report.failed == ()
+    pd.testing.assert_frame_equal(first.data.drop(columns="customerID", errors="ignore"), second.data)
+    for checked in (first, second):
+        shutil.rmtree(checked.docs)
+
+
 def test_levels_that_are_numbers_in_one_source_and_text_in_another() -> None:
     schema = Schema((Column("senior", "category", levels=("0", "1")),))
     for cells in (["0", "1"], [0, 1], [0.0, 1.0]):
@@ -83,7 +106,7 @@ def test_missing_label_column(judge: Judge, raw: pd.DataFrame) -> None:
 def test_label_missing_in_a_row(judge: Judge, raw: pd.DataFrame) -> None:
     raw.loc[7, "left"] = ""
     checked = judge(raw)
-    assert sentences(checked, "row") == ["column 'left': has a value: 1 rows (e.g. row 7: '')"]
+    assert sentences(checked, "row") == ["column 'left': has a value: 1 row (e.g. row 7: '')"]
     assert len(checked.data) == 199
 
 
@@ -124,7 +147,7 @@ def test_a_cell_that_breaks_a_rule(judge: Judge, raw: pd.DataFrame, column: str,
     raw.at[3, "plan"] = "pro"  # the plan without a limit on what it costs
     raw.at[3, column] = cell
     checked = judge(raw)
-    assert sentences(checked, "row") == [f"column {column!r}: {rule}: 1 rows (e.g. row 3: {cell!r})"]
+    assert sentences(checked, "row") == [f"column {column!r}: {rule}: 1 row (e.g. row 3: {cell!r})"]
     assert checked.report.quarantined == 1
     assert "c0003" not in checked.data["id"].tolist()
 

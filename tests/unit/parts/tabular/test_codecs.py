@@ -182,6 +182,18 @@ def test_a_damaged_file_is_refused(tmp_path: Path, schema: str) -> None:
     assert "is not a model this platform wrote" in hostile(tmp_path, out.getvalue())
 
 
+def test_a_model_of_other_libraries_says_so(fitted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    def refuse(self: Any, state: Any) -> None:
+        raise AttributeError("no such attribute")
+
+    Skops().write(fitted["MODELS"]["logistic"], tmp_path / "model")
+    monkeypatch.setattr(LogisticRegression, "__setstate__", refuse)
+    with pytest.raises(DataError, match=r"could not be rebuilt: no such attribute\. It was written with numpy \d"):
+        Skops().read(tmp_path / "model")
+
+
 class Unlisted:
     """A class nobody put on the list."""
 

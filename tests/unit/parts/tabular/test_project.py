@@ -124,10 +124,9 @@ class Families(TabularProject[Any]):
     fit = predict = score = figures = None  # type: ignore[assignment]
 
 
-def test_groups_and_equal_inputs_are_not_split_up() -> None:
+def test_groups_are_not_split_up() -> None:
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"family": rng.integers(0, 40, 300).astype(str), "x": np.arange(300.0), "y": rng.choice(["a", "b"], 300)})
-    data.loc[[0, 1], ["family", "x"]] = [["f1", 0.5], ["f1", 0.5]]
     families = [set(part["family"]) for part in parts(Families().split(data, Split(), 1))]
     assert families[0].isdisjoint(families[1] | families[2])
     assert families[1].isdisjoint(families[2])
@@ -245,6 +244,7 @@ def test_watch_takes_raw_windows_and_featured_rows(project: Any, raw: pd.DataFra
     assert channels["spend"].dtype == float
     assert np.isnan(channels["spend"]).any()
     assert channels["plan"][:2].tolist() == ["gold", "(missing)"], "what is new is not hidden"
+    assert np.isnan(channels["score.probability"]).tolist() == [True, True] + [False] * 198
     again = project.watch(model, project.features(project.split(cleaned, Split(), 7), None).splits.test)
     assert set(again) == set(channels)
 
