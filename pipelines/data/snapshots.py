@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,9 @@ class Snapshots:
         path = str(pointer.get("path", ""))
         relative = path.removesuffix(".dvc")
         if not path.startswith(f"{project}/") or Path(relative).name == relative or ".." in Path(relative).parts:
-            raise ConfigError(f"the pointer {dict(pointer)!r} is none of {project!r}'s; expected path {project}/<sha256>.dvc")
+            raise ConfigError(
+                f"the pointer {dict(pointer)!r} is not of project {project!r}; expected path {project}/<sha256>.dvc"
+            )
         with self._locked():
             self._write_pointer(relative, pointer)
             shutil.rmtree(self.root / relative, ignore_errors=True)
@@ -106,12 +109,21 @@ class Snapshots:
         try:
             with disk_errors(doing):
                 self._configure()
-                with Repo(str(self.root), _wait_for_lock=True) as repo:
-                    yield repo
+                try:
+                    with Repo(str(self.root), _wait_for_lock=True) as repo:
+                        yield repo
+                except OSError as error:
+                    if error.filename is not None:
+                        raise  # a file of ours; else it is the remote that speaks in the words of the operating system
+                    raise self._refusal(doing, error) from error
         except (DvcException, FSTimeoutError, *_botocore_errors()) as error:
-            raise InfrastructureError(
-                f"{doing} failed: {error}; check PIPELINES_DVC_REMOTE ({self.remote}), its credentials and the disk, and run again"
-            ) from error
+            raise self._refusal(doing, error) from error
+
+    def _refusal(self, doing: str, error: BaseException) -> InfrastructureError:
+        return InfrastructureError(
+            f"{doing} failed: {_first_line(error)}; check PIPELINES_DVC_REMOTE ({self.remote}), its credentials and the disk, "
+            "and run again"
+        )
 
     def _configure(self) -> None:
         """Write DVC's settings, so that the `dvc` command works in this folder too. An S3 remote takes AWS's own variables."""
@@ -138,7 +150,7 @@ class Snapshots:
         except (CheckoutError, DownloadError) as error:
             raise DataError(
                 f"snapshot {relative} (md5 {pointer.get('md5')}) cannot be restored: neither DVC's cache nor {self.remote} "
-                f"holds it undamaged ({error}); push it from where it was made, or restore the remote from a backup"
+                f"holds it undamaged ({_first_line(error)}); push it from where it was made, or restore the remote from a backup"
             ) from error
 
     # pointers -----------------------------------------------------------------------------------------------------------
@@ -190,6 +202,11 @@ def _content(folder: Path) -> str:
     """sha256 of a folder's sorted paths and the sha256 of each file; the first 32 hex digits."""
     files = {p.relative_to(folder).as_posix(): sha256_of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _first_line(error: BaseException) -> str:
+    """What DVC says first, without its colours and links."""
+    return re.sub(r"\x1b\[\d+m", "", str(error)).strip().partition("\n")[0].rstrip(":") or type(error).__name__
 
 
 def _botocore_errors() -> tuple[type[Exception], ...]:

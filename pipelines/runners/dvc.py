@@ -4,7 +4,7 @@
 references under `data/<project>/`; the artifacts themselves stay in the store. DVC decides what to run from those files,
 the parameters and the code; a stage that it runs although nothing relevant changed is answered from the store.
 
-`python -m pipelines.runners.dvc` writes `dvc.yaml` anew; a test compares the committed one with a fresh rendering.
+`pipelines render` writes `dvc.yaml` anew; a test compares the committed one with a fresh rendering.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import yaml
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.codecs import Json
 from pipelines.core.config import read_yaml
-from pipelines.core.discovery import Definition, find_project, find_projects
+from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.core.execution import Progress, Session, Tracker, execute
 from pipelines.core.fingerprint import CodeIndex
@@ -32,7 +32,7 @@ from pipelines.core.settings import ROOT, Settings
 from pipelines.core.store import disk_errors, write_atomically
 
 HEADER = """\
-# Rendered from the graph in pipelines/core/graph.py; do not edit. `python -m pipelines.runners.dvc` writes it anew.
+# Rendered from the graph in pipelines/core/graph.py; do not edit. `pipelines render` writes it anew.
 # `dvc repro churn-evaluate`, `dvc dag`, `dvc metrics show`, `dvc params diff`, `dvc plots show`
 """
 _PYTHON = 'PATH=".venv/bin:$PATH" python -m pipelines'
@@ -272,12 +272,3 @@ def _write(session: Session, node: Node, result: StageResult) -> None:
             shutil.copytree(folder, _plots(project), copy_function=shutil.copyfile)
             (_plots(project) / "metrics.json").replace(_metrics(project))
     write_atomically(_results(project, node), (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
-
-
-def main() -> None:
-    """Write `dvc.yaml` for the projects shipped here, with the full profile."""
-    write_atomically(ROOT / "dvc.yaml", render(find_projects([])).encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,199 @@
+"""Sources in their order, and every way in which one can fail."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import socket
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.config import Ingest
+from pipelines.core.errors import ConfigError, DataError, InfrastructureError
+from pipelines.core.settings import Settings
+from pipelines.data import sources, transport
+from pipelines.data.catalog import Entry
+
+CONTENT = b"a,b\n1,2\n3,4\n"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+Web = Any  # the fixture's type, in conftest.py
+
+
+def fetch(settings: Settings, **ingest: object) -> sources.Fetched:
+    return sources.fetch(Ingest.model_validate({"dataset": "demo", **ingest}), settings, seed=1)
+
+
+@pytest.fixture
+def simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("pipelines_test_simulator")
+
+    def simulate(folder: Path, rows: int, seed: int, drift: dict[str, float]) -> None:
+        (folder / "demo.csv").write_text(f"{rows} {seed} {drift}")
+
+    module.simulate = simulate  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pipelines_test_simulator", module)
+
+
+# order ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_public_url_comes_first_and_the_cache_needs_no_network(web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/x.csv"] = CONTENT
+    first, again = fetch(mirrored), fetch(mirrored)
+    assert (first.source, first.origin) == ("url", f"{web.url}/x.csv")
+    assert first.files == {"demo.csv": SHA256}
+    assert (first.folder / "demo.csv").read_bytes() == CONTENT
+    assert first.notes == ["Two rows."]
+    assert web.asked == ["/x.csv"]
+    assert (again.source, again.origin, again.files, again.tried) == (first.source, first.origin, first.files, first.tried)
+
+
+def test_the_mirror_is_next_and_the_result_says_why(web: Web, entry: Entry, mirrored: Settings) -> None:
+    found, again = fetch(mirrored), fetch(mirrored)
+    assert found.source == "mirror"
+    assert found.tried == [f"url: {web.url}/x.csv: HTTP 404 Not Found"]
+    assert again.tried == found.tried, "a cached answer tells the same story"
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_a_mirror_may_be_a_url(scheme: str, web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/m/demo/y.csv"] = CONTENT
+    mirror = f"file://{mirrored.mirror}" if scheme == "file" else f"{web.url}/m/"
+    assert fetch(mirrored.model_copy(update={"mirror": mirror}), source="mirror").files == {"demo.csv": SHA256}
+
+
+def test_the_simulator_is_last_and_labelled(web: Web, entry: Entry, settings: Settings, simulator: None) -> None:
+    found = fetch(settings)
+    assert found.source == "simulator"
+    assert found.notes[0].startswith("SIMULATED: 5 rows drawn by pipelines_test_simulator:simulate with seed 1; no real data")
+    assert found.tried == [f"url: {web.url}/x.csv: HTTP 404 Not Found", "mirror: PIPELINES_MIRROR is not set"]
+    assert (found.folder / "demo.csv").read_text() == "5 1 {}"
+
+
+def test_one_source_can_be_asked_for(web: Web, entry: Entry, mirrored: Settings, simulator: None) -> None:
+    web.answers["/x.csv"] = CONTENT
+    assert fetch(mirrored, source="mirror").source == "mirror"
+    assert fetch(mirrored, source="url").source == "url", "the mirror's copy is no answer when the URL is asked for"
+    assert fetch(mirrored, source="simulator").source == "simulator"
+    with pytest.raises(ConfigError, match="'package', which 'demo' does not offer; it has url, mirror, simulator"):
+        fetch(mirrored, source="package")
+
+
+def test_drift_needs_a_simulator(entry: Entry, mirrored: Settings, simulator: None) -> None:
+    assert "with planted drift {'price': 0.5}" in fetch(mirrored, source="simulator", drift={"price": 0.5}).notes[0]
+    with pytest.raises(ConfigError, match=r"only a simulator can plant; set ingest.source to 'simulator'"):
+        fetch(mirrored, drift={"price": 0.5})
+
+
+def test_a_project_may_bring_its_own_simulator(settings: Settings, simulator: None) -> None:
+    found = sources.fetch(Ingest(simulator="pipelines_test_simulator:simulate", rows=3), settings, seed=2)
+    assert found.source == "simulator"
+    assert (found.folder / "demo.csv").read_text() == "3 2 {}"
+
+
+# failures ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_checksum_stops_everything(web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/x.csv"] = b"a,b\n1,3\n3,4\n"
+    with pytest.raises(DataError) as caught:
+        fetch(mirrored)
+    message = str(caught.value)
+    assert f"demo.csv has the wrong checksum: expected sha256 {SHA256}, found " in message
+    assert f"(12 bytes) at {web.url}/x.csv; nothing of it was read" in message
+    assert "choose another source with ingest.source" in message
+    assert not list((mirrored.home / "cache" / "downloads").iterdir()), "nothing of it is kept"
+
+
+def test_a_truncated_download_is_no_answer(web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/x.csv"], web.headers["Content-Length"] = CONTENT[:5], str(len(CONTENT))
+    found = fetch(mirrored)
+    assert found.source == "mirror"
+    assert "peer closed connection" in found.tried[0]
+
+
+def test_a_web_page_in_place_of_the_file_is_no_answer(web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/x.csv"], web.headers["Content-Type"] = b"<html>log in</html>", "text/html; charset=utf-8"
+    assert "a web page came in place of the file" in fetch(mirrored).tried[0]
+
+
+def test_when_none_answers_each_is_named(web: Web, entry: Entry, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"simulator": None}))
+    with pytest.raises(InfrastructureError) as caught:
+        fetch(settings.model_copy(update={"mirror": "/nowhere/at/all"}))
+    assert str(caught.value).splitlines() == [
+        "no source of 'demo' can be reached:",
+        f"  - url: {web.url}/x.csv: HTTP 404 Not Found",
+        "  - mirror: /nowhere/at/all/demo/y.csv: No such file or directory",
+        "Set PIPELINES_MIRROR to a folder or URL that holds the files, or ingest.path to a file of your own, and run again",
+    ]
+
+
+def test_a_resolver_that_does_not_answer_is_given_up(
+    web: Web, entry: Entry, mirrored: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: time.sleep(5))
+    started = time.monotonic()
+    found = fetch(mirrored)
+    assert time.monotonic() - started < 2
+    assert found.tried == ["url: 127.0.0.1: no answer from name resolution within 0.2 s"]
+
+
+def test_a_server_that_does_not_answer_is_given_up(entry: Entry, mirrored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        file = entry.files[0].model_copy(update={"urls": (f"http://127.0.0.1:{silent.getsockname()[1]}/x",)})
+        monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"files": (file,)}))
+        assert "timed out" in fetch(mirrored).tried[0]
+
+
+def test_no_room_in_the_cache(web: Web, entry: Entry, mirrored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(address: str, target: Path, progress: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(transport, "copy", full)
+    with pytest.raises(
+        InfrastructureError, match=r"caching demo.csv in .*downloads failed: No space left.*the disk is full; free"
+    ):
+        fetch(mirrored)
+
+
+def test_a_damaged_cache_entry_is_fetched_again(web: Web, entry: Entry, mirrored: Settings) -> None:
+    web.answers["/x.csv"] = CONTENT
+    fetch(mirrored)
+    (mirrored.home / "cache" / "downloads" / SHA256).write_bytes(b"a,b\n")
+    assert fetch(mirrored).files == {"demo.csv": SHA256}
+    assert web.asked == ["/x.csv", "/x.csv"]
+
+
+# own files --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_ones_own_takes_the_place_of_the_catalogs(entry: Entry, settings: Settings, tmp_path: Path) -> None:
+    own = tmp_path / "mine.csv"
+    own.write_bytes(CONTENT)
+    found = fetch(settings, path=str(own))
+    assert (found.source, found.origin, found.files) == ("path", str(own), {"demo.csv": SHA256})
+    assert sources.fetch(Ingest(path=str(own)), settings, seed=1).files == {"mine.csv": SHA256}
+
+
+def test_a_folder_of_ones_own_is_taken_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    (tmp_path / "own" / "deep" / "x").write_bytes(CONTENT)
+    assert sources.fetch(Ingest(path=str(tmp_path / "own")), settings, seed=1).files == {"deep/x": SHA256}
+
+
+def test_a_path_without_files(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"ingest.path is '.*gone.csv', and there is no such file or folder \(.*\); mend the path"
+    ):
+        sources.fetch(Ingest(path=str(tmp_path / "gone.csv")), settings, seed=1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="a folder without files; expected at least one"):
+        sources.fetch(Ingest(path=str(tmp_path / "empty")), settings, seed=1)

@@ -1,0 +1,89 @@
+"""ingest and collect, on the toy project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core.discovery import Definition
+from pipelines.core.errors import DataError
+from pipelines.core.execution import Session, execute
+
+Open = Callable[..., Session]
+
+
+def run(session: Session, node: str) -> tuple[Any, dict[str, Any]]:
+    """Execute a first node; return its result and the values of its JSON outputs."""
+    result = execute(session, session.graph.node(node), {})
+    return result, {name: session.read(ref) for name, ref in result.outputs.items() if ref.codec == "json"}
+
+
+def test_ingest_says_where_the_data_came_from(toy_session: Open) -> None:
+    session = toy_session(as_of=datetime(2025, 3, 1, tzinfo=UTC))
+    result, values = run(session, "ingest")
+    snapshot = values["snapshot"]
+    assert snapshot["source"] == "path"
+    assert list(snapshot["files"]) == ["toy.csv"]
+    assert snapshot["pointer"]["path"].startswith("toy/")
+    assert snapshot["window"] == {"start": None, "end": "2025-02-24T00:00:00+00:00", "weeks": [0, 7], "replay_weeks": 20}
+    assert (session.read(result.outputs["raw"]) / "toy.csv").is_file()
+
+
+def test_ingest_twice_gives_the_same_artifacts(toy_session: Open) -> None:
+    first, _ = run(toy_session(as_of=datetime(2025, 3, 1, tzinfo=UTC)), "ingest")
+    same_week, _ = run(toy_session(as_of=datetime(2025, 2, 25, tzinfo=UTC)), "ingest")
+    next_week, _ = run(toy_session(as_of=datetime(2025, 3, 3, tzinfo=UTC)), "ingest")
+    digests = [[ref.digest for ref in result.outputs.values()] for result in (first, same_week, next_week)]
+    assert not same_week.reused
+    assert digests[0] == digests[1], "what follows is reused within a week"
+    assert digests[0][0] == digests[2][0]
+    assert digests[0][1] != digests[2][1]
+
+
+def test_ingest_before_the_first_rows(toy_session: Open) -> None:
+    with pytest.raises(DataError, match="no data as of 2024-12-31: the first rows arrive on 2025-01-06"):
+        run(toy_session(as_of=datetime(2024, 12, 31, tzinfo=UTC)), "ingest")
+
+
+def test_collect_takes_the_newest_window(toy_session: Open) -> None:
+    session = toy_session("monitoring", as_of=datetime(2025, 3, 1, tzinfo=UTC))
+    result, values = run(session, "collect")
+    info = values["window_info"]
+    assert info["window"] == "2025-02-17..2025-02-24"
+    assert info["rows"] == 15 == len(session.read(result.outputs["window"])["x"])
+    assert (info["source"], info["replayed"], info["restarted"], info["champion"]) == ("path", True, False, None)
+    assert info["note"].startswith("There is no champion yet")
+
+
+def test_collect_after_the_replay_starts_over_and_says_so(toy_session: Open) -> None:
+    first, early = run(toy_session("monitoring", as_of=datetime(2025, 1, 13, tzinfo=UTC)), "collect")
+    again, late = run(toy_session("monitoring", as_of=datetime(2025, 6, 2, tzinfo=UTC)), "collect")
+    assert first.outputs["window"].digest == again.outputs["window"].digest
+    assert (early["window_info"]["restarted"], late["window_info"]["restarted"]) == (False, True)
+
+
+def test_a_window_without_rows_names_the_nearest_with_rows(toy_session: Open, toy: Definition, tmp_path: Path) -> None:
+    few = tmp_path / "few" / "toy.csv"
+    few.parent.mkdir()
+    np.savetxt(few, np.ones((4, 3)), delimiter=",")  # two rows arrive within twenty weeks: in weeks 1 and 11
+    session = toy_session("monitoring", as_of=datetime(2025, 5, 26, tzinfo=UTC), overrides={"ingest.path": str(few)})
+    with pytest.raises(DataError) as caught:
+        run(session, "collect")
+    assert str(caught.value) == (
+        "window 2025-05-19..2025-05-26 has no rows; the nearest with rows is 2025-03-17..2025-03-24. "
+        "Choose as_of 2025-03-24, or check why the source has no newer rows"
+    )
+
+
+def test_where_no_window_has_rows(toy_session: Open, tmp_path: Path) -> None:
+    few = tmp_path / "few" / "toy.csv"
+    few.parent.mkdir()
+    np.savetxt(few, np.ones((2, 3)), delimiter=",")
+    overrides = {"ingest.path": str(few), "replay.backlog": 0.9}
+    with pytest.raises(DataError, match=r"has no rows; nor has any of the 520 windows before it. Check the source"):
+        run(toy_session("monitoring", as_of=datetime(2025, 5, 26, tzinfo=UTC), overrides=overrides), "collect")
