@@ -122,18 +122,20 @@ def _section_keys(section: str, value: Any, candidate: str | None) -> Iterator[s
 
 
 def _code(definition: Definition, node: Node, code: CodeIndex) -> list[str]:
-    """What holds the source a node can reach: files of the project and of the stage, folders of the rest.
+    """What holds the source a node can reach: whole layers, single parts and stages, single files of the project.
 
-    A folder with packages of its own does not stand for its modules: that would name all of its packages too.
+    A project's folder as a whole would bring in its params.yaml, which DVC follows key by key.
     """
     modules = [node.stage.body.partition(":")[0], f"pipelines.projects.{definition.name}"]
     places = set()
     for module, path in code.closure(modules).items():
         if path.stat().st_size == 0:
             continue  # the empty __init__.py of a package around what is named here
-        alone = module.startswith(("pipelines.projects.", "pipelines.stages.")) or any(path.parent.glob("*/__init__.py"))
-        places.add(path if alone else path.parent)
-    return sorted(_shown(path) for path in places)
+        layer = (module.split(".") + [""])[1]
+        depth = {"": None, "projects": None, "parts": 3, "stages": 3}.get(layer, 2)
+        shown = _shown(path)
+        places.add(shown if depth is None else "/".join(shown.split("/")[:depth]))
+    return sorted(places)
 
 
 def _shown(path: Path) -> str:
