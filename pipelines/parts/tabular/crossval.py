@@ -63,7 +63,7 @@ class Mean:
 
 def held_out(recipe: Recipe, frame: pd.DataFrame, plan: Folds, jobs: int = 1) -> list[Vector]:
     """Per fold the probabilities of its held-out rows."""
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     work = (delayed(_one)(recipe, frame, plan.y, pair, plan.seed) for pair in plan.pairs())
     found: list[Vector] = Parallel(n_jobs=jobs)(work)

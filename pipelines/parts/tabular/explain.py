@@ -43,12 +43,15 @@ class Explanation:
 
     def importance(self) -> list[tuple[str, float]]:
         """Columns with the mean size of their effect, largest first."""
-        sizes = np.abs(self.values).mean(axis=0) if len(self.values) else np.zeros(len(self.columns))
+        sizes = np.abs(self.values).mean(axis=0)
         return sorted(zip(self.columns, sizes.tolist(), strict=True), key=lambda pair: -pair[1])
 
 
 def explain(model: Classifier, frame: pd.DataFrame) -> Explanation:
-    """Each column's share in each row's calibrated probability. Raises TypeError for an estimator of another kind."""
+    """Each column's share in each row's calibrated probability, for one row or more.
+
+    Raises TypeError for an estimator that is neither a linear model nor XGBoost nor a forest.
+    """
     x, estimator = encoded(model.pipeline, frame[model.columns]), model.pipeline.steps[-1][1]
     values, start, link = _shapley_of(estimator)(estimator, x, model.centre)
     owners = np.array([model.columns.index(name) for name in _owners(model.pipeline)], dtype=np.intp)

@@ -12,7 +12,7 @@ import pandas as pd
 from pipelines.core.config import Strict
 from pipelines.core.contract import Arrays, Evidence, Featured, Fit, Splits, Training
 from pipelines.parts.tabular.codecs import Skops
-from pipelines.parts.tabular.models import TRUSTED, Classifier
+from pipelines.parts.tabular.models import TRUSTED, Classifier, Logistic
 from pipelines.parts.tabular.project import TabularProject
 from pipelines.projects.churn import features, models
 from pipelines.projects.churn.checks import SCHEMA
@@ -58,7 +58,7 @@ class ChurnProject(TabularProject[Classifier]):
             return {}
         from pipelines.projects.churn.ablation import worth
 
-        return {"ablation": worth(models.Logistic(), *self.inputs(splits.train), groups=features.GROUPS, seed=0)}
+        return {"ablation": worth(Logistic(), *self.inputs(splits.train), groups=features.GROUPS, seed=0)}
 
     def fit(self, candidate: str, params: Any, train: pd.DataFrame, valid: pd.DataFrame, training: Training) -> Fit[Classifier]:
         from pipelines.parts.tabular.fitting import fit_classifier

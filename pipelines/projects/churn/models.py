@@ -19,7 +19,6 @@ from pipelines.core.contract import Arrays
 from pipelines.parts.tabular import metrics
 from pipelines.parts.tabular.models import Boosted, Forest, Logistic, Recipe
 
-
 CANDIDATES: dict[str, type[Recipe]] = {"logistic": Logistic, "forest": Forest, "xgboost": Boosted}
 
 

@@ -132,7 +132,6 @@ def _bill(rng: np.random.Generator, booked: Mapping[str, Any], terms: Mapping[st
 
 def _leave(rng: np.random.Generator, columns: Mapping[str, Any], drift: Mapping[str, float]) -> Any:
     """Who leaves: the planted effects, in log-odds."""
-    import numpy as np
 
     monthly, fibre = columns["Contract"] == MONTHLY, columns["InternetService"] == FIBRE
     planted = {

@@ -14,11 +14,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.core.config import validated
+from pipelines.core.config import Params, validated
 from pipelines.core.contract import Splits
 from pipelines.core.errors import PipelineError
 from pipelines.core.execution import Session, execute
@@ -37,27 +38,41 @@ SEED = 1000
 """Of the folds; not the seed with which anything was chosen."""
 
 
+@dataclass(frozen=True)
 class Study:
-    """The cleaned rows with all features, and the candidates as params.yaml starts them."""
+    """Cleaned rows with all features, the candidates as params.yaml starts them, and the folds."""
 
-    def __init__(self, repeats: int, jobs: int, profile: str = "full") -> None:
-        session = Session(Run(project="churn", profile=profile))
+    frame: pd.DataFrame
+    y: Vector
+    params: Params
+    plan: Folds
+    jobs: int = 1
+    source: str = ""
+
+    @classmethod
+    def open(cls, repeats: int, jobs: int) -> Study:
+        """From the rows that pass validation, fetched if need be."""
+        session = Session(Run(project="churn"))
         done: dict[str, Any] = {}
         for node in session.graph.ancestors(["validate"]):
             done[node.name] = execute(session, node, done)
-        cleaned = session.read(done["validate"].outputs["cleaned"])
-        self.source = session.read(done["ingest"].outputs["snapshot"])["source"]
-        self.params = session.params
-        every = FeatureParams(groups=tuple(features.GROUPS))  # type: ignore[arg-type]
-        project = ChurnProject()
-        self.frame, self.y = project.inputs(project.features(Splits(cleaned, cleaned, cleaned), every).splits.train)
-        self.groups = validated(FeatureParams, self.params.features, "features").groups
-        self.plan = Folds(self.y, repeats, 5, SEED)
-        self.jobs = jobs
+        source = session.read(done["ingest"].outputs["snapshot"])["source"]
+        return cls.of(session.read(done["validate"].outputs["cleaned"]), session.params, repeats, jobs, source)
+
+    @classmethod
+    def of(cls, cleaned: pd.DataFrame, params: Params, repeats: int, jobs: int = 1, source: str = "") -> Study:
+        project, every = ChurnProject(), FeatureParams(groups=tuple(features.GROUPS))
+        frame, y = project.inputs(project.features(Splits(cleaned, cleaned, cleaned), every).splits.train)
+        return cls(frame, y, params, Folds(y, repeats, 5, SEED), jobs, source)
 
     def recipe(self, candidate: str) -> Recipe:
         given = self.params.train.candidates[candidate]
         return validated(models.CANDIDATES[candidate], given, candidate)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of features that params.yaml asks for."""
+        return validated(FeatureParams, self.params.features, "features").groups
 
     def columns(self, groups: Iterable[str]) -> pd.DataFrame:
         """The rows with these groups of features."""
@@ -108,7 +123,7 @@ def imbalances(study: Study) -> None:
     rows = []
     for name in models.CANDIDATES:
         recipe, frame = study.recipe(name), study.default()
-        base = study.scores(recipe, frame)["roc_auc"]
+        base = study.scores(recipe.tuned({"imbalance": "none"}), frame)["roc_auc"]
         for how in ("none", "weights", "smotenc"):
             probabilities = held_out(recipe.tuned({"imbalance": how}), frame, study.plan, study.jobs)
             rows.append([name, _HOW[how], *_balanced(measured(probabilities, study.plan, _decided), base, study.plan)])
@@ -157,7 +172,8 @@ def _balanced(found: Mapping[str, Vector], base: Vector, plan: Folds) -> list[st
     gain = compared(found["roc_auc"], base, plan)
     low, high = gain.interval()
     values = [f"{found[m].mean():.4f}" for m in ("pr_auc", "brier", "recall", "f1")]
-    return [f"{found['roc_auc'].mean():.4f}", f"{gain.value:+.4f} [{low:+.4f}, {high:+.4f}]", *values]
+    shown = f"{gain.value:+.4f} [{low:+.4f}, {high:+.4f}]" if gain.error else ""
+    return [f"{found['roc_auc'].mean():.4f}", shown, *values]
 
 
 def _pretended(recipe: Recipe, frame: pd.DataFrame, study: Study) -> list[str]:
@@ -203,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        study = Study(given.repeats, given.jobs)
+        study = Study.open(given.repeats, given.jobs)
     except PipelineError as error:
         print(error, file=sys.stderr)
         return error.exit_code
