@@ -11,12 +11,10 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error is told as a sentence, or as JSON where that was asked for."""
     from pipelines.cli import app, failures, output
-    from pipelines.core.settings import quiet_environment
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    quiet_environment()
     if not debug:
         warnings.simplefilter("ignore")  # what libraries think of each other is no business of whoever runs a command
     if argv is None:  # as a process of its own: end like Ctrl-C does, so that runs are closed and locks freed

@@ -21,9 +21,14 @@ app = typer.Typer(
 
 
 @app.callback()
-def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors. May stand anywhere in the line.")] = False,
-) -> None: ...
+def _before_any_command(
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of errors. May stand anywhere in the line.")
+    ] = False,
+) -> None:
+    from pipelines.core.settings import quiet_environment
+
+    quiet_environment()
 
 
 RUN = "Run"
@@ -54,11 +59,13 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run the command line; return its exit code. Raises what the command raises."""
     from typer.exceptions import TyperException
 
-    from pipelines.cli.failures import usage
+    from pipelines.cli.failures import INTERRUPTED, usage
 
     command = typer.main.get_command(app)
     try:
         code = command.main(args=list(arguments), prog_name="pipelines", standalone_mode=False)
     except TyperException as error:
         return usage(error)
+    if code == INTERRUPTED:  # typer's word for KeyboardInterrupt
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

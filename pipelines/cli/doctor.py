@@ -11,15 +11,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
 from pipelines.cli.output import emit, streams
 from pipelines.cli.projects import Json
-from pipelines.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.core.settings import Settings
 
 State = Literal["ok", "mended", "note", "wrong"]
 
@@ -45,6 +46,8 @@ def doctor(
       pipelines doctor
       pipelines doctor --no-mend --json
     """
+    from pipelines.core.settings import Settings
+
     settings = Settings.load()
     findings = list(examined(settings, mend=mend, told=(lambda finding: None) if as_json else _show))
     if as_json:
@@ -97,6 +100,8 @@ def python(_: Case) -> Found:
 
 def packages(_: Case) -> Found:
     """Installed versions against requirements.lock."""
+    from importlib.metadata import distributions
+
     from pipelines.core.fingerprint import LOCK
 
     if not LOCK.is_file():

@@ -14,6 +14,9 @@ FAULT_OF_OURS = 70
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_CLOSED = (0, 1, None)
+"""How rich exits when the reader of its output went away, as `head` does."""
+
 
 def tell(error: BaseException, *, debug: bool = False) -> int:
     """Tell of an error on stderr, and as JSON on stdout where JSON was asked for; return the exit code."""
@@ -22,10 +25,11 @@ def tell(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, PipelineError):
         message = "\n".join([str(error), *getattr(error, "__notes__", [])])
         return _told(message, type(error).__name__, error.exit_code, error if debug else None)
-    if isinstance(error, KeyboardInterrupt):
-        return _told("stopped; finished stages are kept, the same command goes on from there", "Interrupted", INTERRUPTED, None)
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, SystemExit) and error.code in _CLOSED:
+        return 1
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else INTERRUPTED
+        return _told("stopped; finished stages are kept, the same command goes on from there", "Interrupted", code, None)
     place = _keep_traceback(error)
     message = f"unexpected {type(error).__name__}: {error}\nThis is a fault of ours. The traceback is in {place}"
     return _told(message, type(error).__name__, FAULT_OF_OURS, error if debug else None)

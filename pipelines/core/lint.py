@@ -173,21 +173,6 @@ def _section_faults(project: Project[Any, Any], params: Params) -> list[config.F
     ]
 
 
-def candidates_have_usable_names(subject: Subject) -> Iterator[Fault]:
-    bad = {
-        profile: [
-            config.Fault(
-                ("train", "candidates", name),
-                f"{name!r} cannot name a candidate: expected a small letter, then 1 to 40 small letters, digits or underscores",
-            )
-            for name in params.train.candidates
-            if not re.fullmatch(config.Name, name)
-        ]
-        for profile, params in subject.params.items()
-    }
-    yield from _by_profile(subject, bad)
-
-
 def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
     """DAGs and DVC take the candidates from the file, whatever the profile: a profile may tune them, not add any."""
     declared = set(subject.definition.candidates) if subject.params else set()
@@ -255,7 +240,6 @@ def project_can_be_imported(subject: Subject) -> Iterator[Fault]:
 RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
     name_is_usable,
     params_are_valid,
-    candidates_have_usable_names,
     profiles_have_the_same_candidates,
     deployment_is_valid,
     graph_is_sound,

@@ -1,0 +1,136 @@
+"""Each examination is shown able to find what it looks for."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.cli import doctor
+from pipelines.core import fingerprint
+from pipelines.core.discovery import Definition
+from pipelines.core.settings import Settings
+
+
+def findings(settings: Settings, name: str, *, mend: bool = True) -> list[tuple[str, str]]:
+    return [(found.state, found.what) for found in doctor.examined(settings, mend=mend) if found.name == name]
+
+
+def keep(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(doctor, "EXAMINATIONS", {name: doctor.EXAMINATIONS[name] for name in names})
+
+
+def test_a_fresh_installation_is_sound(cli: Any, toy: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, *(set(doctor.EXAMINATIONS) - {"packages"}))
+    said = cli("doctor", "--json")
+    assert said.code == 0
+    found = {(one["name"], one["state"]) for one in said.json}
+    assert found >= {
+        (name, "ok") for name in ("python", "disk", "folders", "store", "projects", "locks", "stack", "telemetry", "mlflow")
+    }
+
+
+def test_packages_that_are_not_those_of_the_lock(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "packages")
+    lock = tmp_path / "requirements.lock"
+    monkeypatch.setattr(fingerprint, "LOCK", lock)
+    assert findings(settings, "packages")[0][0] == "wrong"
+    lock.write_text("pydantic==0.0.1 \\\n    --hash=sha256:00\nno-such-thing==1.0\n")
+    ((state, what),) = findings(settings, "packages")
+    assert state == "wrong"
+    assert "2 of 2 packages differ" in what
+    assert "no-such-thing not installed, locked 1.0" in what
+    import pydantic
+
+    lock.write_text(f"Pydantic=={pydantic.VERSION}\n")
+    assert findings(settings, "packages") == [("ok", "1 packages as in requirements.lock")]
+
+
+def test_a_store_that_cannot_be_reached_is_told_and_the_rest_goes_on(
+    cli: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, "store", "telemetry")
+    settings.home.mkdir()
+    (settings.home / "store").write_text("in the way")
+    said = cli("doctor")
+    assert said.code == 1
+    assert "✗ store" in said.out
+    assert "a file stands where a folder is needed" in said.out
+    assert "✓ telemetry" in said.out
+
+
+def test_little_room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "disk")
+    settings.home.mkdir()
+    (settings.home / "big").write_bytes(b"x" * 3_000_000)
+    ((state, what),) = findings(settings, "disk")
+    assert state == "ok"
+    assert "big 3.0 MB" in what
+
+    class Usage:
+        free = 10_000_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    ((state, what),) = findings(settings, "disk")
+    assert state == "wrong"
+    assert "10.0 MB free; too little for a run" in what
+
+
+def test_a_broken_project(toy: Definition, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "projects")
+    (toy.folder / "README.md").unlink()
+    assert ("wrong", "toy: 1 faults; `pipelines lint toy` lists them") in findings(Settings.load(), "projects")
+
+
+def test_who_runs_now_and_a_lock_left_behind(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "locks")
+    file = settings.home / "locks" / "toy.lock"
+    file.parent.mkdir(parents=True)
+    with file.open("w") as stream:
+        json.dump({"pid": 123, "run": "run-1", "since": "2026-01-01T10:00:00+00:00"}, stream)
+        stream.flush()
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert findings(settings, "locks") == [("note", "toy is being run by process 123 (run-1, since 10:00:00 UTC)")]
+    assert findings(settings, "locks") == [("ok", "no run is going on in this installation")]
+
+
+def test_a_port_that_is_taken(settings: Settings, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    from pipelines.stack import environment
+
+    keep(monkeypatch, "ports")
+    monkeypatch.setattr(environment, "Ports", lambda: _Ports(free_port))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port))
+        listener.listen()
+        ((state, what),) = findings(settings, "ports")
+    assert state == "note"
+    assert f"port {free_port}, usual for airflow, is taken" in what
+
+
+class _Ports:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def model_dump(self) -> dict[str, int]:
+        return {"airflow": self.port}
+
+
+def test_telemetry_switched_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "telemetry")
+    assert findings(settings, "telemetry") == [("ok", "off in every library")]
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "0")
+    ((state, what),) = findings(settings, "telemetry")
+    assert state == "note"
+    assert "DVC_NO_ANALYTICS" in what
+
+
+def test_an_mlflow_that_does_not_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    keep(monkeypatch, "mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port}")
+    ((state, what),) = findings(Settings.load(), "mlflow")
+    assert state == "wrong"
+    assert f"127.0.0.1:{free_port}" in what

@@ -1,0 +1,103 @@
+"""One project from raw data to rollback through the command line, on the embedded MLflow database."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.discovery import Definition
+from pipelines.core.settings import Settings
+
+
+@pytest.mark.slow
+def test_from_raw_data_to_rollback(
+    cli: Any, toy: Definition, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a first champion
+    first = cli("run", "toy", "--profile", "sample", "--json")
+    assert first.code == 0, first.err
+    assert first.json["promotion"]["outcome"] == "promoted"
+    assert first.json["champion"]["version"] == 1
+    assert first.json["baseline"]
+    assert first.json["leaderboard"]["scores"][0]["candidate"] == "linear"
+
+    # the same again changes nothing
+    again = cli("run", "toy", "--profile", "sample", "--json").json
+    assert all(stage["reused"] for stage in again["stages"])
+    assert again["champion"] == first.json["champion"]
+
+    # monitoring looks at the newest window
+    watched = cli("run", "toy", "--profile", "sample", "--monitor", "--json")
+    assert watched.code == 0
+    assert watched.json["verdict"]["champion"] == 1
+    assert watched.json["chain"] == "monitoring"
+
+    # predict: rows, no rows, broken rows, unknown version
+    rows = tmp_path / "rows.json"
+    rows.write_text("[[2.0, 1.0], [-2.0, -1.0]]")
+    answered = cli("predict", "toy", "--input", str(rows), "--explain", "--json").json
+    assert answered["version"] == 1
+    assert [answer["probability"] > 0.5 for answer in answered["answers"]] == [True, False]
+    assert [answer["reasons"] for answer in answered["answers"]] == [[], []]
+    assert re.search(r"1 │ 0\.\d{4}", cli("predict", "toy", "--input", str(rows)).out)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    nothing = cli("predict", "toy", "--input", "-", "--json")
+    assert (nothing.code, nothing.json["answers"]) == (0, [])
+    rows.write_text("[[2.0]]")
+    assert cli("predict", "toy", "--input", str(rows)).code == 3
+    rows.write_text("[]")
+    assert "nothing to predict" in cli("predict", "toy", "--input", str(rows)).out
+    assert cli("predict", "toy", "--input", str(rows), "--version", "7").code == 2
+
+    # where it came from, and whether the same comes out again
+    traced = cli("lineage", "toy", "--json").json
+    assert traced["version"] == 1
+    assert traced["data"]["source"] == "path"
+    assert traced["model"] in cli("lineage", "toy").out
+    rebuilt = cli("reproduce", "toy", "--json")
+    assert rebuilt.code == 0, rebuilt.err
+    assert rebuilt.json["verdict"] == "identical"
+
+    # a refusal, a person who overrules it, and the way back
+    refused = cli("run", "toy", "--profile", "sample", "--set", "gates.floors={accuracy: 0.999}", "--set", "seed=8", "--json")
+    assert refused.code == 1
+    assert refused.json["champion"]["version"] == 1
+    overruled = cli("promote", "toy", "--why", "the floor was a joke", "--json")
+    assert overruled.code == 0, overruled.err
+    assert overruled.json["version"] == 2
+    assert cli("promote", "toy").code == 2
+    assert cli("list", "--json").json[-1]["champion"]["version"] == 2
+    back = cli("rollback", "toy", "--why", "it was not")
+    assert back.code == 0
+    assert "version 1 (linear) is the champion of toy in place of version 2" in back.out
+    assert cli("rollback", "toy", "--to", "9").code == 2
+    kinds = [entry["kind"] for entry in cli("history", "toy", "--json").json]
+    assert kinds == ["promotion", "rejection", "promotion", "rollback"]
+    told = cli("history", "toy").out
+    assert "promoted by a person: the floor was a joke" in told
+    assert told.count("← champion") == 1
+
+    # raw data: versions, and one of them brought back
+    versions = cli("data", "status", "toy", "--json").json
+    assert [1 in version["used_by"] for version in versions] == [True]
+    restored = cli("data", "restore", "toy", "--into", str(tmp_path / "restored"), "--json").json
+    assert (Path(restored["folder"]) / "toy.csv").read_bytes() == (tmp_path / "toy.csv").read_bytes()
+    assert cli("data", "restore", "toy", "--version", "zzz").code == 2
+    fetched = cli("data", "fetch", "toy")
+    assert versions[0]["version"] in fetched.out
+
+    # aliases that somebody moved are set right
+    from pipelines.tracking.versions import Versions
+
+    registered = Versions(settings, "toy")
+    registered.client.set_registered_model_alias("toy", "champion", "2")
+    only_looked = cli("doctor", "--no-mend", "--json").json
+    assert any("aliases are" in one["what"] and one["state"] == "wrong" for one in only_looked)
+    mended = [one["what"] for one in cli("doctor", "--json").json if one["state"] == "mended"]
+    assert mended == ["toy: MLflow's aliases follow the history again: champion 2 → 1"]
+    assert registered.aliases()["champion"] == 1
