@@ -5,6 +5,7 @@ The winner is whoever was best on the *validation* rows; the test rows only judg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -114,9 +115,10 @@ class Trial:
 
     @cached_property
     def ranking(self) -> list[str]:
-        """Candidates by the headline metric on the validation rows, best first; ties in the order of params.yaml."""
+        """Candidates by the headline metric on the validation rows, best first, an undefined one last; ties as in params.yaml."""
         sign = -1 if self.params.evaluate.greater_is_better else 1
-        return sorted(self.context.session.graph.candidates, key=lambda name: sign * self._valid(name))
+        valid = {name: sign * self._valid(name) for name in self.context.session.graph.candidates}
+        return sorted(valid, key=lambda name: (math.isnan(valid[name]), valid[name]))
 
     def _valid(self, candidate: str) -> float:
         return float(self.fits[candidate]["valid"][self.params.evaluate.metric])

@@ -134,7 +134,7 @@ class Categorical:
             return Finding(0.0, 0.0, 0.0, "no value in the window" if reference.sum() else "no value in the reference")
         g, surprise = _g_test(pooled[None], reference[None])
         return Finding(
-            float(g[0]) / window.size, float(surprise[0]), stability(reference, pooled), self._note(counts, levels, place)
+            float(g[0]) / window.size, float(surprise[0]), stability(reference, pooled), self._note(counts, levels, found, place)
         )
 
     def null(self, positions: NDArray[np.intp]) -> Floats:
@@ -154,7 +154,9 @@ class Categorical:
         kept = int(np.sum(self.counts * size >= EXPECTED * max(self.counts.sum(), 1))) if self.kind != "missing" else 2
         return np.concatenate([counts[..., :kept], counts[..., kept:].sum(axis=-1, keepdims=True)], axis=-1)
 
-    def _note(self, counts: NDArray[np.intp], levels: NDArray[np.str_], place: dict[Any, int]) -> str:
+    def _note(self, counts: NDArray[np.intp], levels: NDArray[np.str_], found: NDArray[np.intp], place: dict[Any, int]) -> str:
+        if self.kind == "missing":
+            return f"{_missing(self.levels, self.counts):.1%} → {_missing(levels, found):.1%}"
         before, after = np.append(self.counts, 0) / self.counts.sum(), counts / counts.sum()
         moved = int(np.argmax(np.abs(after - before)[:-1]))
         note = f"'{self.levels[moved]}' {before[moved]:.1%} → {after[moved]:.1%}"
@@ -192,6 +194,10 @@ def _g_test(window: NDArray[np.intp], rest: NDArray[np.intp]) -> tuple[Floats, F
     p = gammaincc(freedom / 2, g / 2)
     with np.errstate(divide="ignore"):
         return g, np.where(p > 1e-290, -np.log(p), g / 2)
+
+
+def _missing(levels: NDArray[np.str_], counts: NDArray[np.intp]) -> float:
+    return float(counts[levels == "missing"].sum() / counts.sum())
 
 
 def _plain(value: float) -> str:

@@ -12,6 +12,7 @@ from pipelines.core.errors import DataError
 from pipelines.core.evidence import Drift, Verdict
 from pipelines.core.execution import execute, save
 from pipelines.core.ledger import Entry
+from pipelines.parts.drift import Reference
 from pipelines.stages import check as check_stage
 
 
@@ -176,3 +177,32 @@ def test_another_window_leaves_another_verdict(world):
     world.champion().check()
     world.check(shift=1.0)
     assert len(world.session.store.keys("verdicts/toy/")) == 2
+
+
+def test_evidently_failing_stops_no_verdict(world, monkeypatch):
+    def broken(*arguments: Any) -> str:
+        raise ValueError("no such metric")
+
+    monkeypatch.setattr(check_stage, "evidently_report", broken)
+    found = world.champion().check(shift=1.0)
+    assert found["verdict"].outcome == "drift"
+    assert "Evidently&#39;s report could not be drawn (ValueError: no such metric)" in found["page"]
+    assert not (found["report"] / "evidently.html").exists()
+
+
+@pytest.mark.slow
+def test_evidently_draws_numbers_text_flags_and_columns_without_values(tmp_path):
+    random = np.random.default_rng(1)
+    arrays = {
+        "x": random.normal(size=300),
+        "c": random.choice(["a", "b", ""], 300),
+        "flag": random.integers(0, 2, 300),
+        "empty": np.full(300, np.nan),
+        "score.label": random.integers(0, 2, 300),
+    }
+    reference = Reference.freeze(arrays, seed=1)
+    window = reference.alike({name: values[:100] for name, values in arrays.items() if name != "flag"})
+    check_stage.evidently_report(reference.channels, window, tmp_path, seed=1)
+    page = (tmp_path / "evidently.html").read_text()
+    assert "score.label" in page
+    assert "<script" in page
