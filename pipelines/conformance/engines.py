@@ -13,10 +13,11 @@ from typing import Any
 
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.discovery import Definition
-from pipelines.core.errors import GateRefused
+from pipelines.core.errors import ConfigError, GateRefused
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.settings import ROOT, Settings
+from pipelines.tracking.records import results
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,88 @@ def another_process(definition: Definition, environment: Mapping[str, str], run:
     """As `in_process`, in a process of its own with another hash seed."""
     asked = json.dumps({"project": definition.name, **run})
     printed = child([sys.executable, "-m", "pipelines.conformance.engines", asked], {**environment, "PYTHONHASHSEED": "4242"})
-    results = [StageResult.model_validate(one) for one in json.loads(printed.splitlines()[-1])]
-    return Chain(_session(definition, environment, run), {result.node: result for result in results})
+    printed_results = [StageResult.model_validate(one) for one in json.loads(printed.splitlines()[-1])]
+    return Chain(_session(definition, environment, run), {result.node: result for result in printed_results})
 
 
-ENGINES: dict[str, Engine] = {"in_process": in_process, "another_process": another_process}
+def dvc(definition: Definition, environment: Mapping[str, str], run: Mapping[str, Any]) -> Chain:
+    """`dvc repro` in a workspace of its own, with a `dvc.yaml` that holds this project only."""
+    from pipelines.runners.dvc import render
+
+    _refuse_overrides("dvc", run)
+    folder = Path(environment["PIPELINES_DATA"]).parent / "workspace"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for name in ("pipelines", "requirements.lock"):
+            (folder / name).symlink_to(ROOT / name)
+        child([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], environment, folder)
+    (folder / "dvc.yaml").write_text(render({definition.name: definition}, run.get("profile", "full")), encoding="utf-8")
+    written = folder / "data" / definition.name
+    before = {path: path.stat().st_mtime_ns for path in written.glob("*.json")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    child([sys.executable, "-m", "dvc", "repro"], {**environment, "PATH": path}, folder)
+    found = {}
+    for node in definition.training.nodes:
+        record = written / f"{node.name}.json"
+        outputs = json.loads(record.read_text(encoding="utf-8"))["outputs"]
+        skipped = before.get(record) == record.stat().st_mtime_ns
+        found[node.name] = StageResult(node=node.name, fingerprint="", outputs=outputs, reused=skipped)
+    return Chain(_session(definition, environment, run), found)
+
+
+def airflow(definition: Definition, environment: Mapping[str, str], run: Mapping[str, Any]) -> Chain:
+    """The training DAG by `dag.test()`: Airflow's own task runner in one process, without servers."""
+    home = Path(environment["AIRFLOW_HOME"])
+    file = home / "dags" / f"{definition.name}.py"
+    own = {
+        **environment,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(file.parent),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+    }
+    if not file.exists():
+        file.parent.mkdir(parents=True)
+        file.write_text(_DAG_FILE.format(name=definition.name), encoding="utf-8")
+        child([sys.executable, "-m", "airflow", "db", "migrate"], own, home)
+    session = _session(definition, environment, run)
+    before = _runs(session)
+    child([sys.executable, str(file), json.dumps(dict(run))], own, home)
+    [new] = _runs(session) - before
+    return Chain(session, results(session.store, definition.name, new))
+
+
+_DAG_FILE = """
+import json
+import sys
+
+from pipelines.runners.airflow import build
+
+training, monitoring = build("{name}")
+
+if __name__ == "__main__":
+    state = training.test(run_conf=json.loads(sys.argv[1])).state
+    sys.exit(0 if state == "success" else f"the DAG run ended as {{state}}")
+"""
+
+
+def _runs(session: Session) -> set[str]:
+    """Ids of the runs the store knows of."""
+    return {key.split("/")[2] for key in session.store.keys(f"runs/{session.run.project}/")}
+
+
+def _refuse_overrides(runner: str, run: Mapping[str, Any]) -> None:
+    if run.get("overrides"):
+        raise ConfigError(f"{runner} takes its parameters from params.yaml, not {dict(run['overrides'])}")
+
+
+ENGINES: dict[str, Engine] = {
+    "in_process": in_process,
+    "another_process": another_process,
+    "dvc": dvc,
+    "airflow": airflow,
+}
+RUNNERS = ("in_process", "dvc", "airflow")
+"""What a person may ask for."""
 
 
 def child(command: list[str], environment: Mapping[str, str], folder: Path = ROOT, seconds: float = 900) -> str:

@@ -16,11 +16,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.conformance.engines import RUNNERS
 from pipelines.conformance.subject import NotApplicable, Subject
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, GateRefused, PipelineError, did_you_mean
-
-Runner = Literal["in_process", "dvc", "airflow"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,10 @@ class Report(BaseModel):
 
 
 def cases(runners: Sequence[str] = ("in_process",), only: Iterable[str] = ()) -> list[tuple[Check, str | None]]:
-    """The checks to make, with the runner where one is needed. Raises ConfigError for an unknown check."""
+    """The checks to make, with the runner where one is needed. Raises ConfigError for an unknown check or runner."""
+    for runner in runners:
+        if runner not in RUNNERS:
+            raise ConfigError(f"there is no runner {runner!r}; {did_you_mean(runner, RUNNERS)}")
     wanted = list(only)
     for name in wanted:
         if name not in CHECKS:
