@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +26,7 @@ from pipelines.core.graph import Graph, Node
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.run import Run
 from pipelines.core.settings import Settings
-from pipelines.core.store import Store
+from pipelines.core.store import Store, contents
 
 Progress = Callable[[int, int, str], None]
 """Steps done, steps in all, and a word about the newest."""
@@ -268,7 +267,7 @@ def _mark(session: Session, node: Node, inputs: Mapping[str, Ref | dict[str, Ref
         inputs=digests,
         params=relevant_params(node, session.params),
         code=session.code.digest(modules),
-        looks_at={what: _LOOK[what](session.run.as_of, digests, history) for what in node.stage.looks_at},
+        looks_at={what: _LOOK[what](session, digests, history) for what in node.stage.looks_at},
     )
 
 
@@ -276,10 +275,16 @@ def _same(entry: Entry | None) -> Any:
     return entry and [entry.version, entry.model and entry.model.digest]
 
 
-_LOOK: dict[str, Callable[[datetime, dict[str, Any], History], Any]] = {
-    "as_of": lambda as_of, digests, history: as_of.isoformat(),
-    "champion": lambda as_of, digests, history: [_same(history.champion), history.baseline and history.baseline.digest],
-    "incumbent": lambda as_of, digests, history: _same(history.incumbent(digests["model"].values())),
+def _own_files(session: Session) -> dict[str, str]:
+    path = session.params.ingest.path
+    return contents(Path(path).expanduser()) if path else {}
+
+
+_LOOK: dict[str, Callable[[Session, dict[str, Any], History], Any]] = {
+    "as_of": lambda session, digests, history: session.run.as_of.isoformat(),
+    "own_files": lambda session, digests, history: _own_files(session),
+    "champion": lambda session, digests, history: [_same(history.champion), history.baseline and history.baseline.digest],
+    "incumbent": lambda session, digests, history: _same(history.incumbent(digests["model"].values())),
 }
 """What `looks_at` may name, as the plain value that enters the fingerprint."""
 

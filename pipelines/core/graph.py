@@ -37,7 +37,8 @@ class Stage:
     params: tuple[str, ...] = ()
     """Sections of params.yaml it depends on."""
     looks_at: tuple[str, ...] = ()
-    """What it reads beside the graph, part of its fingerprint: `as_of`, `incumbent`, `champion`."""
+    """What it reads beside the graph, part of its fingerprint: `as_of`, `own_files` (those of `ingest.path`), `incumbent`,
+    `champion`."""
     each: Literal["candidate"] | None = None
     group: str = ""
     reuse: bool = True
@@ -131,7 +132,7 @@ TRAINING = (
             Output("snapshot", "json", show="artifact", doc="Source used, hashes, DVC pointer, rows arrived."),
         ),
         params=("seed", "ingest", "replay"),
-        looks_at=("as_of",),
+        looks_at=("as_of", "own_files"),
     ),
     Stage(
         "validate",
@@ -218,7 +219,7 @@ MONITORING = (
         doc="Take the newest window of data before `as_of`.",
         writes=(Output("window", "data"), Output("window_info", "json", show="artifact")),
         params=("seed", "ingest", "replay"),
-        looks_at=("as_of", "champion"),
+        looks_at=("as_of", "own_files", "champion"),
     ),
     Stage(
         "check",

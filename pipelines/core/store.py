@@ -35,6 +35,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def contents(path: Path) -> dict[str, str]:
+    """Each file of a folder (or the one file) by its path below it, with the sha256 of its bytes, sorted by path."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {p.relative_to(path).as_posix() if p != path else p.name: sha256_of(p) for p in files}
+
+
 @contextlib.contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Turn what a disk can do to us into one sentence with a remedy."""

@@ -28,7 +28,7 @@ import yaml
 
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.settings import Settings, quiet_environment
-from pipelines.core.store import disk_errors, sha256_of, write_atomically
+from pipelines.core.store import contents, disk_errors, write_atomically
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -200,8 +200,7 @@ class Snapshots:
 
 def _content(folder: Path) -> str:
     """sha256 of a folder's sorted paths and the sha256 of each file; the first 32 hex digits."""
-    files = {p.relative_to(folder).as_posix(): sha256_of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(contents(folder), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pipelines.core.config import Ingest
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.execution import Progress
 from pipelines.core.settings import Settings
-from pipelines.core.store import disk_errors, sha256_of
+from pipelines.core.store import contents, disk_errors
 from pipelines.data import packages, transport
 from pipelines.data.cache import Cache, Came
 from pipelines.data.catalog import Entry, File, Simulator, SourceName, entry
@@ -81,7 +81,7 @@ class _Request:
         return Cache(self.settings)
 
     def result(self, source: str, origin: str, notes: Sequence[str], tried: Sequence[str]) -> Fetched:
-        return Fetched(self.folder, source, origin, _hashes(self.folder), list(notes), list(tried))
+        return Fetched(self.folder, source, origin, contents(self.folder), list(notes), list(tried))
 
 
 def _wanted(entry: Entry, ingest: Ingest) -> list[SourceName]:
@@ -163,7 +163,7 @@ def _simulated(simulator: Simulator, ingest: Ingest, seed: int, folder: Path, tr
         load_object(simulator.function)(folder, simulator.rows, seed, dict(ingest.drift))
     drift = f", with planted drift {ingest.drift}" if ingest.drift else ""
     note = f"SIMULATED: {simulator.rows:,} rows drawn by {simulator.function} with seed {seed}{drift}; no real data."
-    return Fetched(folder, "simulator", simulator.function, _hashes(folder), [note], list(tried))
+    return Fetched(folder, "simulator", simulator.function, contents(folder), [note], list(tried))
 
 
 _SOURCES: dict[SourceName, Callable[[_Request, tuple[str, ...]], Fetched]] = {
@@ -217,11 +217,7 @@ def _own_files(ingest: Ingest, folder: Path) -> Fetched:
         transport.copy(str(path), folder / (names[0] if len(names) == 1 else path.name), lambda done, total, message: None)
     else:
         raise DataError(f"ingest.path is {ingest.path!r}, and there is no such file or folder ({path.absolute()}); mend the path")
-    files = _hashes(folder)
+    files = contents(folder)
     if not files:
         raise DataError(f"ingest.path is {ingest.path!r}, a folder without files; expected at least one")
     return Fetched(folder, "path", str(path.absolute()), files, ["Own files: recorded by hash, compared with no catalog."])
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -79,7 +79,7 @@ def _stage(definition: Definition, node: Node, profile: str, code: CodeIndex) ->
     stage: dict[str, Any] = {
         "desc": node.stage.doc,
         "cmd": command,
-        "deps": [*upstream, *_code(definition, node, code), "requirements.lock"],
+        "deps": [*upstream, *_own_files(definition, node, profile), *_code(definition, node, code), "requirements.lock"],
         "params": [{_shown(definition.params_file): keys}],
         "outs": [{str(_results(project, node)): _PLAIN}],
     }
@@ -131,11 +131,17 @@ def _code(definition: Definition, node: Node, code: CodeIndex) -> list[str]:
     for module, path in code.closure(modules).items():
         if path.stat().st_size == 0:
             continue  # the empty __init__.py of a package around what is named here
-        layer = (module.split(".") + [""])[1]
+        layer = [*module.split("."), ""][1]
         depth = {"": None, "projects": None, "parts": 3, "stages": 3}.get(layer, 2)
         shown = _shown(path)
         places.add(shown if depth is None else "/".join(shown.split("/")[:depth]))
     return sorted(places)
+
+
+def _own_files(definition: Definition, node: Node, profile: str) -> list[str]:
+    """The file or folder of one's own that a node looks at in place of the catalog."""
+    path = definition.params(profile).ingest.path if "own_files" in node.stage.looks_at else None
+    return [_shown(Path(path).expanduser())] if path else []
 
 
 def _shown(path: Path) -> str:

@@ -87,3 +87,15 @@ def test_where_no_window_has_rows(toy_session: Open, tmp_path: Path) -> None:
     overrides = {"ingest.path": str(few), "replay.backlog": 0.9}
     with pytest.raises(DataError, match=r"has no rows; nor has any of the 520 windows before it. Check the source"):
         run(toy_session("monitoring", as_of=datetime(2025, 5, 26, tzinfo=UTC), overrides=overrides), "collect")
+
+
+def test_own_files_that_changed_are_read_again(toy_session: Open, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "toy.csv"
+    own.parent.mkdir()
+    np.savetxt(own, np.ones((40, 3)), delimiter=",")
+    first, again = (run(toy_session(overrides={"ingest.path": str(own)}), "ingest")[0] for _ in range(2))
+    assert (first.reused, again.reused) == (False, True)
+    np.savetxt(own, np.zeros((40, 3)), delimiter=",")
+    changed, _ = run(toy_session(overrides={"ingest.path": str(own)}), "ingest")
+    assert not changed.reused
+    assert changed.outputs["raw"].digest != first.outputs["raw"].digest
