@@ -74,6 +74,11 @@ class Trial:
         self.score: Score = partial(self.project.score, params=settings)
 
     @cached_property
+    def valid(self) -> Any:
+        """The validation rows."""
+        return self.context.read("valid")
+
+    @cached_property
     def candidates(self) -> dict[str, Arrays]:
         """Predictions on the test rows, by candidate."""
         return {name: self.project.predict(model, self.test) for name, model in self.models.items()}
@@ -91,9 +96,9 @@ class Trial:
             return None
         try:
             model = self.context.session.read(entry.model)
-            valid = self.context.read("valid")
             predictions = self.project.predict(model, self.test)
-            headline = self.score(self.project.truth(valid), self.project.predict(model, valid))[self.params.evaluate.metric]
+            valid = self.score(self.project.truth(self.valid), self.project.predict(model, self.valid))
+            headline = valid[self.params.evaluate.metric]
             return Opponent(entry, model, predictions, headline, self._latency(model))
         except (InfrastructureError, OSError, MemoryError):
             raise  # may work when tried again, so says nothing about the champion
@@ -179,7 +184,8 @@ class Trial:
                 f"evaluate.metric {headline!r} is undefined on the {leaderboard.rows} test rows for {winner.candidate!r}; "
                 "give it more test rows (split.test) or another metric"
             )
-        rows = {name: self.project.count(self.context.read(name)) for name in ("train", "valid")} | {"test": leaderboard.rows}
+        parts = {"train": self.context.read("train"), "valid": self.valid, "test": self.test}
+        rows = {name: self.project.count(data) for name, data in parts.items()}
         comparison = self._comparison(winner.candidate)
         criteria = [
             gates.enough_rows(self.params.gates, rows["train"]),

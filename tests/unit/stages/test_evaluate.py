@@ -118,6 +118,23 @@ def test_a_gate_on_an_unknown_metric_is_a_config_error(toy_session, trained):
         evaluated(session, trained(session))
 
 
+def test_a_headline_that_is_undefined_on_the_test_rows_says_what_to_do(toy_session, trained, monkeypatch):
+    session = toy_session(overrides={"gates.floors": {}})
+    done = trained(session)
+    monkeypatch.setattr(type(session.project), "score", lambda self, truth, predictions, params: {"accuracy": float("nan")})
+    with pytest.raises(ConfigError, match=r"'accuracy' is undefined on the \d+ test rows.*more test rows"):
+        evaluated(session, done)
+
+
+def test_a_candidate_without_a_validation_score_ranks_last(toy_session, trained):
+    session = toy_session()
+    done = trained(session)
+    fit = session.read(done["train-linear"].outputs["fit"])
+    put_fit(session, done, "linear", {**fit, "valid": {"accuracy": float("nan")}})
+    _, decision, _ = evaluated(session, done)
+    assert decision.winner == "centroid"
+
+
 # against the incumbent --------------------------------------------------------------------------------------------------
 
 
