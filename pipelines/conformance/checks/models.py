@@ -149,7 +149,7 @@ def watch_gives_channels(subject: Subject) -> None:
 def figures_are_drawn(subject: Subject) -> None:
     """At least one PNG figure and one CSV for `dvc plots`, each with something in it."""
     folder = subject.folder / "figures"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     winner = subject.candidates[0]
     subject.project.figures(
         Evidence(
