@@ -77,12 +77,11 @@ class ChurnProject(TabularProject[Classifier]):
 
         draw(evidence, folder)
 
-    def answer(self, model: Classifier, data: pd.DataFrame, predictions: Arrays) -> list[dict[str, Any]]:
-        """Ids, probability, whether an offer pays, and the reasons in words."""
+    def explain(self, model: Classifier, data: pd.DataFrame) -> list[list[str]]:
+        """What raises and lowers each customer's risk, in words and points."""
         from pipelines.projects.churn.report import reasons
 
-        rows = super().answer(model, data, predictions)
-        return [{**row, "reasons": why} for row, why in zip(rows, reasons(model, data), strict=True)]
+        return reasons(model, data)
 
     def inputs(self, data: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
         """What models may see, and the labels."""

@@ -47,7 +47,7 @@ def test_one_row_and_none(project: ChurnProject, splits: Splits[pd.DataFrame], f
         np.testing.assert_array_equal(predictions["probability"], project.predict(model, splits.test.head(rows))["probability"])
         answers = project.answer(model, read, predictions)
         assert len(answers) == rows
-        assert all(set(a) == {"customerID", "probability", "offer", "reasons"} for a in answers)
+        assert all(set(a) == {"customerID", "probability", "offer"} for a in answers)
 
 
 def test_reasons_are_sentences_about_the_customer(
@@ -56,9 +56,9 @@ def test_reasons_are_sentences_about_the_customer(
     row = {**project.example(splits.test, 1)[0], "Contract": "Month-to-month", "tenure": 1, "TotalCharges": 50.0}
     data = project.read([row])
     for fit in fits.values():
-        (answer,) = project.answer(fit.model, data, project.predict(fit.model, data))
-        assert 1 <= len(answer["reasons"]) <= 3
-        words = " ".join(answer["reasons"])
+        (reasons,) = project.explain(fit.model, data)
+        assert 1 <= len(reasons) <= 3
+        words = " ".join(reasons)
         assert "being with us for 1 month raises the risk by" in words or "a month-to-month contract raises the risk" in words
 
 
