@@ -30,7 +30,7 @@ def mirror() -> str | None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """An installation of its own; the environment names it, so that child processes share it."""
     quiet_environment()
     for name in [name for name in os.environ if name.startswith(("PIPELINES_", "MLFLOW_", "AIRFLOW"))]:
@@ -40,11 +40,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PIPELINES_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return Settings.load()
+    yield Settings.load()
+    forget_projects(tmp_path)
 
 
 @pytest.fixture
-def toy(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Definition]:
+def toy(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Definition:
     """The toy project, copied under `tmp_path` and found through `PIPELINES_PROJECTS`, with data of its own."""
     place = tmp_path / "projects"
     folder = place / "toy"
@@ -54,8 +55,7 @@ def toy(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("TOY_DATA", str(data)))
     monkeypatch.setenv("PIPELINES_PROJECTS", str(place))
-    yield Definition("toy", folder)
-    forget_projects(place)
+    return Definition("toy", folder)
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def write_toy_data(path: Path, rows: int = 600, seed: int = 1) -> None:
 
 
 def forget_projects(place: Path) -> None:
-    """Undo what finding and importing the projects of a folder left in this process."""
+    """Undo what finding and importing the projects below a folder left in this process."""
     package = importlib.import_module("pipelines.projects")
-    package.__path__[:] = [entry for entry in package.__path__ if entry != str(place)]
+    package.__path__[:] = [entry for entry in package.__path__ if not entry.startswith(str(place))]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
         if name.startswith("pipelines.projects.") and file.startswith(str(place)):
