@@ -14,6 +14,7 @@ from pipelines.core.execution import execute, save
 from pipelines.core.ledger import Entry
 from pipelines.parts.drift import Reference
 from pipelines.stages import check as check_stage
+from pipelines.stages.decide import judge
 
 
 @pytest.fixture
@@ -206,3 +207,12 @@ def test_evidently_draws_numbers_text_flags_and_columns_without_values(tmp_path)
     page = (tmp_path / "evidently.html").read_text()
     assert "score.label" in page
     assert "<script" in page
+
+
+def test_inputs_that_shift_alone_call_for_a_look_at_their_source():
+    about = {"statistic": 0.2, "effect": 0.3, "p_value": 0.01, "drifted": True}
+    channels = [{"name": f"x{i}", "kind": "numeric", **about} for i in range(7)]
+    report = {"champion": 1, "rows": 99, "reference_rows": 99, "judged": True, "false_alarm_rate": 0.05, "method": ""}
+    verdict = judge("toy", "week 1", Drift.model_validate({**report, "channels": channels}))
+    assert verdict.outcome == "drift"
+    assert verdict.recommendation.startswith("inputs have shifted (x0, x1, x2, x3, x4 and 2 more), the model's answers have not")

@@ -204,3 +204,8 @@ def test_a_thousand_resamples_of_four_models_cost_little_beside_the_score_functi
     started = time.process_time()
     resample(timed, truth, four, resamples=1000, seed=1)
     assert time.process_time() - started - spent < 1.0
+
+
+def test_a_single_row_has_an_interval_of_no_width():
+    found = resample(mean, {"y": np.zeros(1)}, {"m": {"p": np.ones(1)}}, resamples=100, seed=1).estimate("m", "mean", 0.95)
+    assert (found.low, found.value, found.high) == (1.0, 1.0, 1.0)
