@@ -8,6 +8,7 @@ codec, whose list of admitted types is in our code and not in the file.
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ from pipelines.core.discovery import find_project
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Session
 from pipelines.core.store import sha256_of
+from pipelines.tracking.requirements import requirements
 
 if TYPE_CHECKING:
     import pandas
 
 _CARD = "model.json"
+_DATA = "data"
 _MODEL = "model"
 _FORMAT = 1
 
@@ -55,10 +58,16 @@ def _load_pyfunc(path: str) -> Served:
 
 
 def write(session: Session, model: Path, digest: str, example: Any, folder: Path) -> None:
-    """Make a pyfunc model folder of a model artifact: `model` is its local copy, `example` rows as a caller sends them."""
-    import mlflow.pyfunc
+    """Make a pyfunc model folder of a model artifact: `model` is its local copy, `example` rows as a caller sends them.
 
-    data = folder.with_name(f"{folder.name}-data")
+    Written by hand, since `mlflow.pyfunc.save_model` spends a second on comparing the pins with what is installed.
+    """
+    import mlflow.pyfunc
+    import yaml
+    from mlflow.models import Model
+    from mlflow.models.utils import _save_example  # what MLflow's own flavours call; it has no public twin
+
+    data = folder / _DATA
     data.mkdir(parents=True)
     (shutil.copytree if model.is_dir() else shutil.copyfile)(model, data / _MODEL)
     card = {
@@ -71,55 +80,16 @@ def write(session: Session, model: Path, digest: str, example: Any, folder: Path
     (data / _CARD).write_text(json.dumps(card, indent=1, sort_keys=True))
     served = Served(session.project, session.project.model_codec.read(data / _MODEL))
     example = _table(example)
-    mlflow.pyfunc.save_model(
-        str(folder),
-        loader_module=__name__,
-        data_path=str(data),
+    described = Model(
         signature=_signature(example, served.predict(example)),
-        input_example=example,
-        pip_requirements=requirements(session),
         metadata={"project": session.run.project, "model_sha256": digest},
     )
-
-
-def requirements(session: Session) -> list[str]:
-    """Pins of what the project's code imports of the platform's dependencies; read from the source, nothing is run."""
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    imported = _third_party(session)
-    pins = []
-    for need in sorted(distribution("pipelines").requires or []):
-        name = _bare(need)
-        try:
-            found = distribution(name)
-        except PackageNotFoundError:
-            continue
-        tops = (found.read_text("top_level.txt") or name.replace("-", "_")).split()
-        if imported.intersection(tops):
-            pins.append(f"{name}=={found.version}")
-    return pins
-
-
-def _third_party(session: Session) -> set[str]:
-    import ast
-
-    modules = session.code.closure([f"pipelines.projects.{session.run.project}", __name__])
-    names: set[str] = set()
-    for file in modules.values():
-        for item in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(item, ast.Import):
-                names.update(alias.name.partition(".")[0] for alias in item.names)
-            elif isinstance(item, ast.ImportFrom) and item.module and not item.level:
-                names.add(item.module.partition(".")[0])
-    return names - {"pipelines"}
-
-
-def _bare(requirement: str) -> str:
-    import re
-
-    found = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert found, f"not a requirement: {requirement!r}"
-    return found.group()
+    _save_example(described, example, str(folder))
+    (folder / "requirements.txt").write_text("\n".join(requirements(session)) + "\n")
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment))
+    mlflow.pyfunc.add_to_model(described, loader_module=__name__, data=_DATA, python_env="python_env.yaml")
+    described.save(str(folder / "MLmodel"))
 
 
 def _table(example: Any) -> Any:

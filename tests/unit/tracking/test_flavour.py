@@ -14,7 +14,9 @@ import pytest
 
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Session
+from pipelines.core.run import Run
 from pipelines.tracking import flavour
+from pipelines.tracking.requirements import requirements
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_signature_example_and_requirements_are_there(model: Path) -> None:
     assert loaded.metadata.signature.outputs.input_names() == ["probability"]
     assert loaded.input_example.to_numpy().tolist() == [[1.0, 2.0], [3.0, 4.0]]
     pins = (model / "requirements.txt").read_text().split()
-    assert any(pin.startswith("mlflow==") for pin in pins)
+    assert {"mlflow", "pandas", "pyyaml"} <= {pin.partition("==")[0] for pin in pins}
     assert all("==" in pin for pin in pins)
     assert not any(pin.startswith(("pipelines", "apache-airflow")) for pin in pins)
 
@@ -85,5 +87,12 @@ def test_nothing_in_the_folder_is_code(model: Path) -> None:
     config = mlflow.models.Model.load(str(model)).flavors["python_function"]
     assert config["loader_module"] == "pipelines.tracking.flavour"
     assert config.get("code") is None
+    assert config["env"] == {"virtualenv": "python_env.yaml"}
     assert not [file for file in model.rglob("*") if file.suffix in (".py", ".pkl", ".pickle", ".joblib")]
     assert json.loads((data_of(model) / "model.json").read_text())["project"] == "toy"
+
+
+def test_a_project_pins_what_it_imports_under_the_name_it_is_installed_by() -> None:
+    pins = {pin.partition("==")[0] for pin in requirements(Session(Run(project="churn")))}
+    assert {"scikit-learn", "xgboost-cpu", "imbalanced-learn"} <= pins
+    assert not {"apache-airflow", "dvc", "evidently"} & pins
