@@ -7,11 +7,13 @@ that cannot be imported: one fault tells so, with file and line, and the other r
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,11 @@ from pipelines.core.config import Deployment, Params, cron_faults, faults_of, re
 from pipelines.core.contract import Project
 from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.errors import ConfigError, did_you_mean
+from pipelines.core.fingerprint import CodeIndex
 from pipelines.core.settings import ROOT
+
+MEASURED = ("latency_ms", "model_mb")
+"""What gates may bound beside the project's own metrics."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,14 @@ class Subject:
         except ConfigError:
             return {}
         return {name: Params.model_validate(raw) for name, raw in resolved.items() if not faults_of(Params, raw)}
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """The source the project can reach, by module; none when it cannot be parsed."""
+        try:
+            return CodeIndex(Path(os.devnull), {self.folder.parent}).closure([f"pipelines.projects.{self.definition.name}"])
+        except ConfigError:
+            return {}
 
     @cached_property
     def imported(self) -> Project[Any, Any] | Fault:
@@ -183,6 +197,26 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
             )
 
 
+def metrics_are_known(subject: Subject) -> Iterator[Fault]:
+    """A metric that no source of the project mentions, but for a close match, is a typo better told before the training.
+
+    Which metrics there are shows when the first model is scored; so a name that resembles nothing is let pass here.
+    """
+    sources: list[str] = []
+    for profile, params in subject.params.items():
+        places: dict[tuple[str, ...], str] = {("evaluate", "metric"): params.evaluate.metric}
+        for section in ("floors", "ceilings", "slices"):
+            places |= {("gates", section, name): name for name in getattr(params.gates, section) if name not in MEASURED}
+        for place, name in places.items():
+            sources = sources or [file.read_text(encoding="utf-8") for file in subject.files.values()]
+            if any(f'"{name}"' in source or f"'{name}'" in source for source in sources):
+                continue
+            if close := get_close_matches(name, _strings(sources), n=3, cutoff=0.8):
+                yield subject.in_params(
+                    place, f"no metric {name!r} in the project's source; {did_you_mean(name, close)}", [profile]
+                )
+
+
 def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
     file = subject.deployment_file
     try:
@@ -241,6 +275,7 @@ RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
     name_is_usable,
     params_are_valid,
     profiles_have_the_same_candidates,
+    metrics_are_known,
     deployment_is_valid,
     graph_is_sound,
     docs_are_there,
@@ -285,6 +320,20 @@ def _origin(error: Exception, folder: Path) -> tuple[Path, int | None]:
         return Path(error.filename), error.lineno
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
     return (Path(frames[-1].filename), frames[-1].lineno) if frames else (folder / "__init__.py", None)
+
+
+def _strings(sources: Sequence[str]) -> set[str]:
+    """String constants in source code, pieces of f-strings left out."""
+    found: set[str] = set()
+    for source in sources:
+        tree = ast.parse(source)
+        pieces = {id(piece) for item in ast.walk(tree) if isinstance(item, ast.JoinedStr) for piece in item.values}
+        found.update(
+            item.value
+            for item in ast.walk(tree)
+            if isinstance(item, ast.Constant) and isinstance(item.value, str) and id(item) not in pieces
+        )
+    return found
 
 
 def _missing_body(path: str) -> str | None:

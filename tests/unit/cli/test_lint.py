@@ -43,6 +43,13 @@ PARAMS, DEPLOYMENT, MODULE = "params.yaml", "deployment.yaml", "__init__.py"
         (PARAMS, "full: {}", "full: {train: {candidates: {extra: {}}}}", "declare it outside the profile too"),
         (PARAMS, "seed: 7\ningest", "seed: 7\nfeatures: {x: 1}\ningest", "features.x: unknown key"),
         (PARAMS, "seed: 7\ningest", "seed: 7\nscore: {x: 1}\ningest", "score.x: unknown key"),
+        (
+            PARAMS,
+            "metric: accuracy",
+            "metric: acuracy",
+            "evaluate.metric: no metric 'acuracy' in the project's source; did you mean",
+        ),
+        (PARAMS, "floors: {accuracy: 0.8}", "floors: {brierr: 0.8}", "gates.floors.brierr: no metric 'brierr'"),
         (PARAMS, "seed: 7\ningest", "seed: [\ningest", "is not YAML"),
         (DEPLOYMENT, "owner:", "ownr:", "deployment.yaml:1: ownr: unknown key; did you mean 'owner'?"),
         (DEPLOYMENT, "owner: tests\n", "", "owner: missing; it has no default"),
@@ -70,6 +77,11 @@ def test_a_fault_is_named_with_its_place(toy: Definition, file: str, old: str, n
     replace(toy.folder / file, old, new)
     found = whats(toy)
     assert any(fault in one for one in found), found
+
+
+def test_a_metric_that_resembles_nothing_is_left_to_the_first_scores(toy: Definition) -> None:
+    replace(toy.params_file, "floors: {accuracy: 0.8}", "floors: {precision_at_10: 0.8}\n  ceilings: {latency_ms: 5}")
+    assert whats(toy) == []
 
 
 def test_missing_docs(toy: Definition) -> None:
