@@ -30,6 +30,7 @@ from pipelines.core.graph import Node
 from pipelines.core.run import Run, new_id, today
 from pipelines.core.settings import ROOT, Settings
 from pipelines.core.store import disk_errors, write_atomically
+from pipelines.runners.dvc_plots import arrange
 
 HEADER = """\
 # Rendered from the graph in pipelines/core/graph.py; do not edit. `pipelines render` writes it anew.
@@ -85,7 +86,7 @@ def _stage(definition: Definition, node: Node, profile: str, code: CodeIndex) ->
     }
     if any(output.name == _NUMBERS for output in node.stage.writes):
         stage["metrics"] = [{str(_metrics(project)): _PLAIN}]
-        stage["plots"] = [{str(_plots(project)): _PLAIN}]
+        stage["outs"].append({str(_plots(project)): _PLAIN})
     return stage
 
 
@@ -274,9 +275,14 @@ def _write(session: Session, node: Node, result: StageResult) -> None:
         record["as_of"] = session.run.as_of.isoformat()
     project = session.run.project
     if numbers := result.outputs.get(_NUMBERS):
-        folder: Path = session.read(numbers)
-        with disk_errors(f"writing {_plots(project)}"):
-            shutil.rmtree(_plots(project), ignore_errors=True)
-            shutil.copytree(folder, _plots(project), copy_function=shutil.copyfile)
-            (_plots(project) / "metrics.json").replace(_metrics(project))
+        _write_numbers(project, session.read(numbers))
     write_atomically(_results(project, node), (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _write_numbers(project: str, folder: Path) -> None:
+    """What `dvc metrics` and `dvc plots` show: metrics.json, one CSV a line, and the `dvc.yaml` that says what is plotted."""
+    with disk_errors(f"writing {_plots(project)}"):
+        shutil.rmtree(_plots(project), ignore_errors=True)
+        layout = yaml.safe_dump({"plots": arrange(folder, _plots(project))}, sort_keys=False)
+    write_atomically(_metrics(project), (folder / "metrics.json").read_bytes())
+    write_atomically(_plots(project).with_name("dvc.yaml"), layout.encode())
