@@ -7,7 +7,6 @@ in `airflow_task.py`, imported when a task runs.
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from airflow.sdk import (
@@ -43,8 +42,11 @@ _RETRY = ExceptionRetryPolicy(
 )
 """Infrastructure is tried again; bad data, wrong use and faults in code fail the same way every time."""
 
-_EMITS = {"ingest": "data", "features": "features"}
+EMITS = {"ingest": "data", "features": "features"}
 """Stages that bring an asset up to date whenever they succeed."""
+
+_LOOKS_AT = {"validate": "data", "train": "features", "check": "champion"}
+"""Stages whose task names an asset as what it looks at, so that Airflow shows where each leads."""
 
 
 def build(name: str) -> list[DAG]:
@@ -64,7 +66,7 @@ def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) 
         dag_display_name=f"{deployment.title}: {kind}",
         description=deployment.description.strip().splitlines()[0],
         doc_md=_dag_doc(definition, graph, kind),
-        schedule=CronTriggerTimetable(schedule, timezone="UTC") if schedule else None,
+        schedule=_timetable(schedule),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
@@ -83,6 +85,11 @@ def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) 
     return dag
 
 
+def _timetable(cron: str | None) -> CronTriggerTimetable | None:
+    """Each time the cron says, UTC. Not at once when the DAG is first seen: a zero delta is what Airflow takes for never."""
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else None
+
+
 def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
     """One task a stage, mapped over the candidates where the stage is; and one that closes the tracked run."""
     groups: dict[str, TaskGroup] = {}
@@ -94,16 +101,16 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
             operator = _run_stage.override(
                 task_id=stage.name,
                 doc_md=_stage_doc(stage),
+                inlets=[asset(definition.name, _LOOKS_AT[stage.name])] if stage.name in _LOOKS_AT else [],
                 outlets=_outlets(definition.name, stage),
                 map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
             )
             inputs = {parent.name: results[parent.name] for parent in dict.fromkeys(map(graph.writer, stage.reads))}
-            call = partial(operator, project=definition.name, kind=kind, stage=stage.name, inputs=inputs)
+            fixed = {"project": definition.name, "kind": kind, "stage": stage.name, "inputs": inputs}
             if stage.each:
-                fixed = operator.partial(project=definition.name, kind=kind, stage=stage.name, inputs=inputs)
-                results[stage.name] = fixed.expand(candidate=list(graph.candidates))
+                results[stage.name] = operator.partial(**fixed).expand(candidate=list(graph.candidates))
             else:
-                results[stage.name] = call()
+                results[stage.name] = operator(**fixed)
     closing = _close.override(doc_md="Mark the tracked run as finished or failed. Runs whatever happened before.")
     closed = closing(project=definition.name, kind=kind).as_teardown()
     for result in results.values():
@@ -130,10 +137,15 @@ def asset(project: str, what: str) -> Asset:
     return Asset(name=f"{project}_{what}", uri=f"pipelines://{project}/{what}", group=project)
 
 
+def promotion_alias(project: str) -> AssetAlias:
+    """What a promotion goes through to reach the asset `champion`."""
+    return AssetAlias(f"{project}_promotion", group=project)
+
+
 def _outlets(project: str, stage: Stage) -> list[Asset | AssetAlias]:
     if stage.name == "promote":  # an alias, because a run that promotes nothing brings forth no new champion
-        return [AssetAlias(f"{project}_promotion", group=project)]
-    return [asset(project, _EMITS[stage.name])] if stage.name in _EMITS else []
+        return [promotion_alias(project)]
+    return [asset(project, EMITS[stage.name])] if stage.name in EMITS else []
 
 
 def _params(definition: Definition) -> dict[str, Param]:
@@ -142,7 +154,7 @@ def _params(definition: Definition) -> dict[str, Param]:
         "as_of": Param(
             None,
             type=["null", "string"],
-            format="date",
+            format="date-time",
             title="As of",
             description="Nothing later is read. Empty: the scheduled date, or today.",
         ),

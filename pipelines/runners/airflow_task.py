@@ -14,7 +14,8 @@ from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import Session, execute
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, parse_as_of
-from pipelines.runners.airflow import asset
+from pipelines.runners.airflow import EMITS, asset, promotion_alias
+from pipelines.runners.progress import Note
 from pipelines.tracking.runs import MlflowTracker
 
 log = logging.getLogger("pipelines")
@@ -29,19 +30,22 @@ def run_stage(project: str, kind: str, stage: str, inputs: Mapping[str, Any], ca
     session = _session(context, project, kind)
     node = session.graph.node(f"{stage}-{candidate}" if candidate else stage)
     tracker = MlflowTracker(session.settings)
+    watched = Note(session.settings, session.run.id, node.name)
     try:
         if not node.stage.reads:
             tracker.open(session)
-        result = execute(session, node, _done(inputs), progress=_progress)
+        result = execute(session, node, _done(inputs), progress=watched.tell)
         tracker.record(session, node, result)
     except Exception as error:
         _explain(context, session, tracker, node, error)
         raise
+    finally:
+        watched.end()
     if result.reused:
         log.info("%s: reused, nothing it depends on has changed (%.0f ms)", node.name, 1000 * result.seconds)
     else:
         log.info("%s: done in %.1f s", node.name, result.seconds)
-    _emit(context, project, result)
+    _emit(context, session, result)
     return result.model_dump(mode="json")
 
 
@@ -94,10 +98,6 @@ def _each(value: Any) -> Iterable[Any]:
     return [value] if isinstance(value, Mapping) else value
 
 
-def _progress(done: int, total: int, message: str) -> None:
-    log.info("%d of %d: %s", done, total, message)
-
-
 def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node, error: Exception) -> None:
     """Put our message at the head of the log and beside the task, and the evidence into the tracked run."""
     if isinstance(error, PipelineError):
@@ -111,9 +111,14 @@ def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node,
         log.exception("the tracker could not be told of the failure")
 
 
-def _emit(context: Any, project: str, result: StageResult) -> None:
-    """Tell Airflow's assets what is new, by digest."""
-    events = context["outlet_events"]
-    if result.node in ("ingest", "features"):
-        what = {"ingest": "data", "features": "features"}[result.node]
-        events[asset(project, what)].extra = {name: ref.digest for name, ref in result.outputs.items()}
+def _emit(context: Any, session: Session, result: StageResult) -> None:
+    """Tell Airflow's assets what is new, by digest; a champion only where this very run made one."""
+    events, project = context["outlet_events"], session.run.project
+    digests: dict[str, Any] = {name: ref.digest for name, ref in result.outputs.items()}
+    if what := EMITS.get(result.node):
+        events[asset(project, what)].extra = digests
+    elif result.node == "promote":
+        promotion = session.read(result.outputs["promotion"])
+        if promotion["outcome"] == "promoted" and promotion["run"] == session.run.id:
+            extra = {key: promotion[key] for key in ("version", "candidate", "model")}
+            events[promotion_alias(project)].add(asset(project, "champion"), extra=extra)

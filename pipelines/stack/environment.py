@@ -35,6 +35,8 @@ class Ports(BaseModel):
 
 AIRFLOW = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    # every file in the folder is a DAG file; Airflow would otherwise skip those in which it misses the word "dag"
+    "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE": "False",
     # a running project fits; more idle workers only cost memory (32 by default)
     "AIRFLOW__CORE__PARALLELISM": "8",
     # the pause between two looks of the scheduler, 1 s by default, is nearly all that a short task costs

@@ -10,13 +10,16 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.core.artifacts import StageResult
 from pipelines.core.discovery import find_project
 from pipelines.core.errors import ConfigError, InfrastructureError
+from pipelines.core.graph import Graph
 from pipelines.core.run import new_id
 from pipelines.core.settings import Settings
+from pipelines.runners import progress
 from pipelines.stack.client import Airflow
 from pipelines.stack.lifecycle import running
 from pipelines.stack.secrets import password
@@ -110,7 +113,7 @@ def trigger_and_follow(
             state="queued",
             run_id=f"{dag}.{run['dag_run_id']}",
         )
-        _follow(airflow, followed, [node.name for node in getattr(definition, kind).nodes], console)
+        _follow(airflow, settings, followed, getattr(definition, kind), console)
     followed.seconds = time.monotonic() - began
     return followed
 
@@ -140,17 +143,17 @@ def _await_dag(airflow: Airflow, dag: str, *, newer_than: float, console: Consol
         airflow.send("PATCH", f"/dags/{dag}", {"is_paused": False})
 
 
-def _follow(airflow: Airflow, followed: Followed, nodes: list[str], console: Console) -> None:
+def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Graph, console: Console) -> None:
     base = f"/dags/{followed.dag}/dagRuns/{followed.run}"
     shown: dict[str, str] = {}
-    with Live(console=console, refresh_per_second=8, transient=False) as live:
+    with Live(console=console, refresh_per_second=8) as live:
         while True:
             state = (airflow.get(base) or {"state": "failed"})["state"]
-            tasks = _tasks(airflow, base)
+            tasks = _tasks(airflow, base, graph)
             for one in tasks:
                 _collect(airflow, base, one, followed)
             if console.is_terminal:
-                live.update(_table(followed, tasks, nodes))
+                live.update(_table(settings, followed, tasks, graph))
             else:
                 _lines(followed, tasks, shown, console)
             if state in ENDED:
@@ -159,10 +162,10 @@ def _follow(airflow: Airflow, followed: Followed, nodes: list[str], console: Con
             time.sleep(0.25)
 
 
-def _tasks(airflow: Airflow, base: str) -> list[Task]:
+def _tasks(airflow: Airflow, base: str, graph: Graph) -> list[Task]:
     return [
         Task(
-            name=f"{one['task_id']}-{one['rendered_map_index']}" if one["map_index"] >= 0 else one["task_id"],
+            name=f"{one['task_id']}-{_candidate(one, graph)}" if one["map_index"] >= 0 else one["task_id"],
             id=one["task_id"],
             index=one["map_index"],
             state=one["state"] or "waiting",
@@ -171,6 +174,12 @@ def _tasks(airflow: Airflow, base: str) -> list[Task]:
         )
         for one in airflow.get(f"{base}/taskInstances", limit=500)["task_instances"]
     ]
+
+
+def _candidate(one: dict[str, Any], graph: Graph) -> str:
+    """The name Airflow shows for a mapped task, which it knows only once the task has begun."""
+    index = one["map_index"]
+    return str(one["rendered_map_index"] or (graph.candidates[index] if index < len(graph.candidates) else index))
 
 
 def _collect(airflow: Airflow, base: str, one: Task, followed: Followed) -> None:
@@ -200,18 +209,18 @@ def _note(followed: Followed, one: Task) -> str:
     return "reused" if result and result.reused else f"try {one.tries}" if one.tries > 1 else ""
 
 
-def _table(followed: Followed, tasks: list[Task], nodes: list[str]) -> Table:
-    table = Table(box=None, title=f"{followed.dag}  {followed.run}", title_justify="left")
-    for column in ("", "stage", "state", "time", ""):
-        table.add_column(column)
+def _table(settings: Settings, followed: Followed, tasks: list[Task], graph: Graph) -> Table:
+    table = Table(box=None, show_header=False, title=f"{followed.dag}  {followed.run}", title_justify="left")
     by_name = {one.name: one for one in tasks}
-    for name in [*nodes, *(name for name in by_name if name not in nodes and by_name[name].index >= -1 and name == "close")]:
+    for name in [*(node.name for node in graph.nodes), "close"]:
         one = by_name.get(name)
         if one is None:
             table.add_row(" ", f"[dim]{name}[/]", "[dim]waiting[/]")
-        else:
-            seconds = f"{one.seconds:.1f} s" if one.seconds else ""
-            table.add_row(_SIGNS.get(one.state, " "), name, one.state, seconds, _note(followed, one))
+            continue
+        seconds = f"{one.seconds:.1f} s" if one.seconds else ""
+        step = progress.read(settings, followed.run_id, name) if one.state == "running" else None
+        note = f"{step[0]} of {step[1]}: {escape(step[2])}" if step else _note(followed, one)
+        table.add_row(_SIGNS.get(one.state, " "), name, one.state.replace("_", " "), seconds, note)
     return table
 
 
