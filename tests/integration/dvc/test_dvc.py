@@ -112,18 +112,18 @@ def _nothing_changed_runs_nothing(run: Command) -> None:
     """In processor time, so that a busy machine does not decide."""
     start, repro = [], []
     for _ in range(3):
-        start.append(_processor_seconds(lambda: run("dvc", "version")))
-        again: list[str] = []
-        repro.append(_processor_seconds(lambda: again.extend(ran(run("dvc", "repro")))))  # noqa: B023
-        assert again == []
+        start.append(_measured(run, "dvc", "version")[1])
+        again, seconds = _measured(run, "dvc", "repro")
+        assert ran(again) == []
+        repro.append(seconds)
     assert min(repro) - min(start) < 2
 
 
-def _processor_seconds(action: Callable[[], object]) -> float:
+def _measured(run: Command, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
     before = os.times()
-    action()
+    done = run(*words)
     after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    return done, after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def _a_gate_reruns_evaluate_and_what_follows(run: Command, checkout: Path) -> None:
