@@ -110,11 +110,12 @@ def ablation(study: Study) -> None:
         recipe = study.recipe(name)
         plain = recipe.tuned({"ignore": ()})
         scores = {label: study.scores(plain, study.columns(groups)) for label, groups in settings.items()}
+        scores["configured groups, nothing ignored"] = study.scores(plain, study.default())
         scores["as configured"] = study.scores(recipe, study.default())
         for label, found in scores.items():
             against = scores["all groups" if label.startswith("all but") else "source columns only"]
             rows.append([name, label, *_gained(found, against, study.plan)])
-    _table(("candidate", "columns", "ROC-AUC", "gain", "95 % interval", "PR-AUC", "gain "), rows)
+    _table(("candidate", "columns", "ROC-AUC", "gain", "95 % interval", "PR-AUC", "gain"), rows)
     print("Gains are against the source's columns only; for 'all but', against all groups.")
 
 
@@ -188,6 +189,8 @@ def _pretended(recipe: Recipe, frame: pd.DataFrame, study: Study) -> list[str]:
 def _gained(found: Mapping[str, Vector], against: Mapping[str, Vector], plan: Folds) -> list[str]:
     area, precision = (compared(found[m], against[m], plan) for m in ("roc_auc", "pr_auc"))
     low, high = area.interval()
+    if found is against:
+        return [f"{found['roc_auc'].mean():.4f}", "", "", f"{found['pr_auc'].mean():.4f}", ""]
     return [
         f"{found['roc_auc'].mean():.4f}",
         f"{area.value:+.4f}",
