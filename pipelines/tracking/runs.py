@@ -11,7 +11,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
+from pipelines.core.fingerprint import digest_of
 from pipelines.core.graph import Node
-from pipelines.core.run import git_state
+from pipelines.core.run import Run, git_state
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
 from pipelines.tracking import records
@@ -32,13 +33,18 @@ from pipelines.tracking.provenance import PER_TASK, RUN, provenance
 from pipelines.tracking.scrub import scrub, without_password
 
 if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
     from mlflow.tracking import MlflowClient
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+_STORE = "pipelines.store"
+"""Where the run's claim is; several installations may share a server."""
 _ERROR_TAGS = {"error.stage", "error.class", "error.message"}
 _LONGEST_TAG, _LONGEST_PARAM = 5000, 6000
 """MLflow's limits, in characters (tags: 8000 in some stores, 5000 in all)."""
+_BATCH = 100
+"""MLflow's limit of parameters and of tags in one call."""
 
 
 class MlflowTracker:
@@ -53,6 +59,7 @@ class MlflowTracker:
         self.settings = settings
         self._waiting: dict[str, list[tuple[Node, StageResult]]] = {}
         self._known: dict[str, str] = {}
+        self._here = without_password(settings.store)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -63,7 +70,7 @@ class MlflowTracker:
     def open(self, session: Session) -> str:
         """Id of the MLflow run of this pipeline run, opened when there is none yet; dead runs of the project are closed."""
         with self._talking():
-            key = _claim_key(session)
+            key = _claim_key(session.run.project, session.run.id)
             run_id = self._known.get(key) or self._claimed(session.store, key)
             if run_id is None:
                 experiment = self._experiment(session)
@@ -133,16 +140,16 @@ class MlflowTracker:
             yield
 
     def _opened(self, session: Session) -> str | None:
-        key = _claim_key(session)
+        key = _claim_key(session.run.project, session.run.id)
         return self._known.get(key) or self._claimed(session.store, key)
 
     def _claimed(self, store: Store, key: str) -> str | None:
         record = store.read_json(key)
         return None if record is None else str(record["run_id"])
 
-    def _claim(self, store: Store, key: str, create: Any) -> str:
+    def _claim(self, store: Store, key: str, create: Callable[[], str]) -> str:
         """Create a run and claim it; the loser of a race deletes its own and takes the winner's."""
-        mine: str = create()
+        mine = create()
         if store.create(key, json.dumps({"run_id": mine, "tracking": without_password(self.settings.tracking)}).encode()):
             return mine
         self.client.delete_run(mine)
@@ -177,7 +184,7 @@ class MlflowTracker:
         """A run that already says everything about its origin, so that a claimed run is never half described."""
         import getpass
 
-        tags = provenance(session) | lease(session.run)
+        tags = provenance(session) | lease(session.run) | {_STORE: self._here}
         tags |= {"mlflow.source.type": "JOB", "mlflow.source.name": f"pipelines {session.graph_name} {session.run.project}"}
         tags |= {"mlflow.source.git.commit": tags["git.commit"], "mlflow.user": getpass.getuser()}
         run_id: str = self.client.create_run(experiment, tags=_tags(tags), run_name=session.run.id).info.run_id
@@ -188,12 +195,13 @@ class MlflowTracker:
 
     def _child(self, session: Session, parent: str, candidate: str) -> str:
         """The nested run of a candidate."""
-        key = _claim_key(session, candidate)
+        key = _claim_key(session.run.project, session.run.id, candidate)
         if key not in self._known:
 
             def create() -> str:
                 experiment = self.client.get_run(parent).info.experiment_id
-                tags = {"mlflow.parentRunId": parent, "candidate": candidate, **provenance(session), **lease(session.run)}
+                tags = {"mlflow.parentRunId": parent, "candidate": candidate, _STORE: self._here}
+                tags |= provenance(session) | lease(session.run)
                 made: str = self.client.create_run(experiment, tags=_tags(tags), run_name=candidate).info.run_id
                 chosen = session.params.train.candidates.get(candidate, {})
                 self._write(made, Facts(params={"seed": session.params.seed, **flattened(chosen)}))
@@ -207,7 +215,7 @@ class MlflowTracker:
         if self.client.get_run(run_id).info.status != "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
 
-    def _sweep(self, store: Store, experiment: str, successor: Any) -> list[str]:
+    def _sweep(self, store: Store, experiment: str, successor: Run | None) -> list[str]:
         closed = []
         for run in self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000):
             tags, run_id = run.data.tags, run.info.run_id
@@ -216,13 +224,13 @@ class MlflowTracker:
             reason = why_gone(tags, successor)
             if reason is None:
                 continue
-            claim = f"runs/{tags['pipelines.project']}/{tags[RUN]}/mlflow{'-' + c if (c := tags.get('candidate')) else ''}.json"
-            if self._claimed(store, claim) == run_id:
+            claim = _claim_key(tags["pipelines.project"], tags[RUN], tags.get("candidate"))
+            if tags.get(_STORE) == self._here and self._claimed(store, claim) != run_id:
+                self.client.delete_run(run_id)  # its process died between creating and claiming it
+            else:
                 ended = {"error.class": "Killed", "error.message": f"closed by a later run: {reason}"}
                 self._write(run_id, Facts(tags=ended))
                 self.client.set_terminated(run_id, "FAILED")
-            else:  # its process died between creating and claiming it, or MLflow was shared with another store
-                self.client.delete_run(run_id)
             closed.append(run_id)
         return closed
 
@@ -290,26 +298,36 @@ class MlflowTracker:
             self.client.log_artifacts(run_id, folder)
 
     def _write(self, run_id: str, facts: Facts) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        tags = _tags(facts.tags | ({"mlflow.note.content": facts.note} if facts.note else {}))
-        metrics = [Metric(name, value, now, step) for name, value, step in facts.metrics]
-        params = [Param(key, scrub(str(value))[:_LONGEST_PARAM]) for key, value in facts.params.items()]
-        for start in range(0, max(len(metrics), len(params), len(tags), 1), 100):  # MLflow's limit for one call is 100 params
-            self.client.log_batch(
-                run_id,
-                metrics=metrics[start : start + 100],
-                params=params[start : start + 100],
-                tags=[RunTag(key, value) for key, value in list(tags.items())[start : start + 100]],
-            )
+        tags = facts.tags | ({"mlflow.note.content": facts.note} if facts.note else {})
+        params = {key: scrub(str(value))[:_LONGEST_PARAM] for key, value in facts.params.items()}
+        if params:  # MLflow refuses to change one; a repeated stage may have chosen others
+            there = self.client.get_run(run_id).data.params
+            tags |= {f"now.{key}": value for key, value in params.items() if there.get(key, value) != value}
+            params = {key: value for key, value in params.items() if key not in there}
+        rows = (
+            [Metric(name, value, now, step) for name, value, step in facts.metrics],
+            [Param(key, value) for key, value in params.items()],
+            [RunTag(key, value) for key, value in _tags(tags).items()],
+        )
+        for start in range(0, max(len(each) for each in rows), _BATCH):
+            self.client.log_batch(run_id, *(each[start : start + _BATCH] for each in rows))
         if facts.dataset is not None:
-            data = facts.dataset
-            digest = str((data.get("pointer") or {}).get("md5") or "")[:36] or "unversioned"
-            source = json.dumps({"uri": scrub(str(data.get("origin") or data.get("source")))})
-            profile = json.dumps({"rows": data.get("rows_arrived"), "window": data.get("window")}, default=str)
-            dataset = Dataset(str(data.get("dataset") or "data"), digest, str(data.get("source")), source, profile=profile)
-            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+            self.client.log_inputs(run_id, [_input(facts.dataset)])
+
+
+def _input(snapshot: Mapping[str, Any]) -> DatasetInput:
+    """The data set of a run, by name, digest and origin; nothing is loaded."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    digest = (snapshot.get("pointer") or {}).get("md5") or digest_of(snapshot.get("files"))
+    source, origin = str(snapshot.get("source")), scrub(str(snapshot.get("origin")))
+    profile = json.dumps({"rows": snapshot.get("rows_arrived"), "window": snapshot.get("window")}, default=str)
+    name = str(snapshot.get("dataset") or "data")
+    data = Dataset(name, str(digest)[:36], source, json.dumps({"uri": origin}), profile=profile)
+    return DatasetInput(data, [InputTag("mlflow.data.context", "training")])
 
 
 def export(session: Session, ref: Ref, target: Path) -> None:
@@ -324,8 +342,8 @@ def export(session: Session, ref: Ref, target: Path) -> None:
         shutil.copyfile(path, target.with_name(target.name + ending))
 
 
-def _claim_key(session: Session, candidate: str | None = None) -> str:
-    return f"runs/{session.run.project}/{session.run.id}/mlflow{'-' + candidate if candidate else ''}.json"
+def _claim_key(project: str, run: str, candidate: str | None = None) -> str:
+    return f"runs/{project}/{run}/mlflow{'-' + candidate if candidate else ''}.json"
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:

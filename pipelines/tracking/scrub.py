@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|FERNET", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"PASSWORD|PASSWD|SECRET|TOKEN(?!S|IZ)|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|FERNET", re.IGNORECASE
+)
 _SHORTEST = 6
 """Shorter values would blank out ordinary words."""
 _URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@", re.IGNORECASE)
@@ -24,6 +26,8 @@ def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
     'postgresql://ml:***@db/mlflow'
     >>> scrub("api_key: abc123, seed: 7", {})
     'api_key: ***, seed: 7'
+    >>> scrub("max_tokens: 512", {})
+    'max_tokens: 512'
     """
     for name, value in (os.environ if environ is None else environ).items():
         if _SECRET_NAME.search(name) and len(value) >= _SHORTEST:

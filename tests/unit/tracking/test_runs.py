@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from toy_chain import finish_stage
 
 from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session
@@ -173,6 +175,19 @@ def test_a_retry_mends_a_failed_run(toy_session: Sessions, chain: Chain, setting
     assert "error.class" not in parents(settings)[0].data.tags
 
 
+def test_a_repeated_stage_that_chose_otherwise_says_so(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+    node = session.graph.node("train-linear")
+    tracker = MlflowTracker(settings)
+    tracker.record(session, node, done["train-linear"])
+    fit = session.read(done["train-linear"].outputs["fit"])
+    finish_stage(session, done, "train-linear", model={"weights": np.ones(3)}, fit={**fit, "params": {"ridge": 0.2}})
+    tracker.record(session, node, done["train-linear"])
+    [run] = [run for run in all_runs(settings) if run.info.run_name == "linear"]
+    assert (run.data.params["chosen.ridge"], run.data.tags["now.chosen.ridge"]) == ("0.1", "0.2")
+
+
 def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Sessions, settings: Settings) -> None:
     client = connect(settings)
     dead, alive = toy_session(), toy_session()
@@ -180,12 +195,15 @@ def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Ses
     experiment = client.get_run(dead_id).info.experiment_id
     client.set_tag(dead_id, HOLDER, lease(dead.run)[HOLDER].rpartition(":")[0] + ":1.00")
     orphan = client.create_run(experiment, tags={**client.get_run(dead_id).data.tags, RUN: "never-claimed"}).info.run_id
+    elsewhere = {**client.get_run(dead_id).data.tags, RUN: "of-another-store", "pipelines.store": "s3://another"}
+    neighbour = client.create_run(experiment, tags=elsewhere).info.run_id
     by_hand = client.create_run(experiment).info.run_id
 
     alive_id = MlflowTracker(settings).open(alive)
     closed = client.get_run(dead_id)
     assert closed.info.status == "FAILED"
     assert "ended without closing it" in closed.data.tags["error.message"]
+    assert client.get_run(neighbour).info.status == "FAILED"
     assert client.get_run(orphan).info.lifecycle_stage == "deleted"
     assert client.get_run(by_hand).info.status == "RUNNING"
     assert client.get_run(alive_id).info.status == "RUNNING"
