@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,11 +24,32 @@ from pipelines.parts.tabular.parse import parse, settle
 from pipelines.parts.tabular.schema import Schema
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a schema says of one table."""
+
+    cleaned: pd.DataFrame
+    """The declared columns in their types, without the rows that break a row rule."""
+    report: Report
+    faults: Mapping[int, Sequence[str]]
+    """Row position to the row rules it breaks."""
+    sections: Sequence[str]
+    """Great Expectations' rendering of its results."""
+
+
 def check_table(raw: pd.DataFrame, schema: Schema) -> Checked[pd.DataFrame]:
+    """Judge a table by its schema and write the docs, into a new temporary folder that is the caller's to remove."""
+    raw = raw.reset_index(drop=True)
+    found = judge_table(raw, schema)
+    folder = Path(tempfile.mkdtemp(prefix="pipelines-data-docs-"))
+    docs.write(folder, found.report, raw, found.faults, found.sections)
+    return Checked(found.cleaned, found.report, folder)
+
+
+def judge_table(raw: pd.DataFrame, schema: Schema) -> Judgement:
     """Judge a table by its schema, everything at once; never raises for what the data are like.
 
-    The cleaned table has the declared columns in their types, without the rows that break a row rule. Of rows with the
-    same id the first is kept. The docs lie in a new temporary folder, which is the caller's to remove.
+    Of rows with the same id the first is kept.
     """
     raw = raw.reset_index(drop=True)
     parsed = parse(raw, schema)
@@ -35,6 +58,4 @@ def check_table(raw: pd.DataFrame, schema: Schema) -> Checked[pd.DataFrame]:
     usable = good.drop(columns=[name for name in judged.broken if name in good.columns])
     about_table, sections = table_rules.judge(usable, schema)
     report = Report(rows=len(raw), quarantined=len(judged.faults), checks=(*judged.checks, *about_table))
-    folder = Path(tempfile.mkdtemp(prefix="pipelines-data-docs-"))
-    docs.write(folder, report, raw, judged.faults, sections)
-    return Checked(settle(good, schema), report, folder)
+    return Judgement(settle(good, schema), report, judged.faults, sections)

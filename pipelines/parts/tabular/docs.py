@@ -13,11 +13,12 @@ from pipelines.core.validation import Check, Report
 LISTED = 2_000
 """Quarantined rows written to quarantine.csv, so that a report stays small."""
 
-_STYLE = """
+_STYLE = r"""
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c2530;background:#fff}
 table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{padding:.35rem .6rem;border-bottom:1px solid #dfe4ea;text-align:left;vertical-align:top}
 th{font-weight:600}code{font-size:.9em}.ok{color:#1a7f4b}.no{color:#b3261e;font-weight:600}.aside{color:#9a6700;font-weight:600}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}small{color:#5b6672}
+.fa-check-circle::before{content:"\2713 passed";color:#1a7f4b}.fa-times::before,.fa-exclamation-triangle::before{content:"\2717 failed";color:#b3261e}
 @media(prefers-color-scheme:dark){body{background:#14181d;color:#dfe4ea}td,th{border-color:#333c46}}
 """
 
@@ -44,8 +45,9 @@ def _index(report: Report) -> str:
         "Validation",
         f"<p>{report.rows:,} rows, {len(report.checks)} checks: {verdict}. "
         f'{report.quarantined:,} rows break row rules{shown}: <a href="quarantine.csv">quarantine.csv</a>. '
-        f'The table as a whole: <a href="expectations.html">expectations</a>.</p>'
-        + _table("Failed", report.failed)
+        f'The table as a whole: <a href="expectations.html">expectations</a>. '
+        "Rows count from 0, among those that had arrived.</p>"
+        + _table("Failed", sorted(report.failed, key=lambda check: check.level == "row"))
         + _table("Passed", [check for check in report.checks if check.passed]),
     )
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.validation import Check
-from pipelines.parts.tabular.checks import check_table
+from pipelines.parts.tabular.checks import judge_table
 from pipelines.parts.tabular.parse import parse
 from pipelines.parts.tabular.schema import Column, Schema
 
@@ -36,13 +36,13 @@ def unproven(good: pd.DataFrame, schema: Schema) -> list[str]:
     """What keeps a schema's checks from being proven, a sentence each: checks that no mutation breaks, and mutations that
     break none or several. Empty when every check can fail alone. Raises ConfigError when `good` is not good to begin with.
     """
-    report = check_table(good, schema).report
+    report = judge_table(good, schema).report
     if report.failed:
         raise ConfigError(f"these rows are no good example: {'; '.join(check.sentence() for check in report.failed)}")
     seen: set[tuple[str, str | None, str]] = set()
     faults = []
     for mutation in mutations(good, schema):
-        failed = [_identity(check) for check in check_table(mutation.frame, schema).report.failed]
+        failed = [_identity(check) for check in judge_table(mutation.frame, schema).report.failed]
         if len(failed) != 1:
             faults.append(f"{mutation.name}: expected one failing check, found {failed}")
         seen.update(failed[:1] if len(failed) == 1 else ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,12 @@ class Leavers(TabularProject[Any]):
 
     def figures(self, evidence: Any, folder: Any) -> None:
         raise NotImplementedError("nothing here draws")
+
+
+@pytest.fixture(autouse=True)
+def _temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data docs and other temporary folders go with the test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipelines.core.errors import ConfigError
-from pipelines.parts.tabular.checks import check_table
+from pipelines.parts.tabular.checks import judge_table
 from pipelines.parts.tabular.loading import read_folder
 from pipelines.parts.tabular.mutations import mutations, unproven
 from pipelines.parts.tabular.schema import Rule, Schema
@@ -18,7 +18,7 @@ from pipelines.parts.tabular.schema import Rule, Schema
 
 def test_every_check_of_a_small_schema_can_fail(raw: pd.DataFrame, schema: Schema) -> None:
     assert unproven(raw, schema) == []
-    assert len(list(mutations(raw, schema))) == len(check_table(raw, schema).report.checks), "one for each"
+    assert len(list(mutations(raw, schema))) == len(judge_table(raw, schema).report.checks), "one for each"
 
 
 def test_a_rule_that_always_holds_is_found_out(raw: pd.DataFrame, schema: Schema) -> None:
