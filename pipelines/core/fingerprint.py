@@ -133,7 +133,11 @@ class CodeIndex:
         stamp = [status.st_mtime_ns, status.st_size]
         entry: dict[str, Any] | None = self.known.get(str(path))
         if entry is None or entry["stamp"] != stamp:
-            entry = {"stamp": stamp, "sha256": sha256_of(path), "imports": sorted(_imports(module, path)) if path.suffix == ".py" else []}
+            entry = {
+                "stamp": stamp,
+                "sha256": sha256_of(path),
+                "imports": sorted(_imports(module, path)) if path.suffix == ".py" else [],
+            }
             self.known[str(path)] = entry
             self._changed = True
         return entry
