@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.core.evidence import Channel, Drift, Verdict
+from pipelines.core.evidence import Channel, Comparison, Criterion, Decision, Drift, Estimate, Leaderboard, Score, Verdict
 from pipelines.core.graph import Output
 from pipelines.tracking.facts import Facts, facts_of
 
@@ -35,3 +35,36 @@ def test_snapshot_without_a_catalog_entry_has_no_such_tag() -> None:
     told = facts_of(Output("snapshot", "json"), {"dataset": None, "source": "path", "origin": "a.csv"}, None)[None]
     assert "data.dataset" not in told.tags
     assert told.tags["data.source"] == "path"
+
+
+def test_the_incumbent_is_a_figure_to_compare_with_and_never_the_winner() -> None:
+    def score(candidate: str, rank: int, value: float) -> Score:
+        estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)
+        return Score(candidate=candidate, metrics={"auc": estimate}, rank=rank, valid=0.8, latency_ms=1.0, model_mb=2.0)
+
+    scores = (score("forest", 2, 0.6), score("xgboost", 1, 0.7), score("champion", 0, 0.9))
+    board = Leaderboard(metric="auc", greater_is_better=True, rows=50, confidence=0.95, scores=scores)
+    told = facts_of(Output("leaderboard", "json", show="metrics"), board.model_dump(mode="json"), None)
+    assert set(told) == {None, "forest", "xgboost"}
+    assert told[None].tags == {"winner": "xgboost"}
+    run = {name: value for name, value, _ in told[None].metrics}
+    assert (run["auc"], run["champion_auc"], run["valid_auc"], run["test_rows"]) == (0.7, 0.9, 0.8, 50)
+    assert ("rank", 2, 0) in told["forest"].metrics
+
+
+def test_a_comparison_is_told_with_its_interval() -> None:
+    gain = Estimate(value=0.01, low=-0.01, high=0.03)
+    decision = Decision(
+        project="toy",
+        winner="xgboost",
+        promote=False,
+        headline="auc",
+        metric=gain,
+        criteria=(Criterion(name="not worse", wanted="≥ 0", found="-0.01", passed=False),),
+        comparison=Comparison(incumbent=3, gain=gain, probability_better=0.8),
+        incumbent=3,
+    )
+    told = facts_of(Output("decision", "json", show="artifact"), decision.model_dump(mode="json"), None)[None]
+    assert {("gain_low", -0.01, 0), ("probability_better", 0.8, 0)} <= set(told.metrics)
+    assert (told.tags["decision"], told.tags["decision.failed"], told.tags["incumbent"]) == ("refused", "not worse", "3")
+    assert "| not worse | ≥ 0 | -0.01 | **failed** |" in told.note
