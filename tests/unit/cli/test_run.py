@@ -171,6 +171,17 @@ def test_waiting_for_another_run(cli: Any, toy: Definition, settings: Settings) 
     assert "waiting: toy is being run by another process" in said.err
 
 
+def test_a_terminal_shows_each_stage_live(cli: Any, toy: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = cli(*TO_EVALUATE)
+    assert said.code == 0
+    for name in ("ingest", "train-linear", "evaluate"):
+        assert re.search(rf"✓.{{0,12}} {name}", said.err), name
+    assert "reused" in cli(*TO_EVALUATE).err
+    (tmp_path / "toy.csv").write_text("nonsense\n")
+    assert "stopped" in cli(*TO_EVALUATE).err
+
+
 def test_overrides_are_yaml() -> None:
     assert parse_overrides(["a.b=[1, x]", "c=", "d='5'"]) == {"a.b": [1, "x"], "c": None, "d": "5"}
     with pytest.raises(ConfigError, match="expected KEY=VALUE"):
