@@ -83,7 +83,9 @@ def confusion(folder: Path, y: Vector, flagged: Vector, labels: tuple[str, str],
 
 def utility(folder: Path, curves: Mapping[str, tuple[Vector, Vector]], chosen: Mapping[str, float], what: str) -> None:
     """What each decision threshold is worth, by model; `chosen` marks the thresholds picked on validation rows."""
-    with _Figure(folder / "profit.png", f"{what} by decision threshold", "act from this probability on", what) as axes:
+    with _Figure(
+        folder / "profit.png", f"{what[0].upper()}{what[1:]} by decision threshold", "act from this probability on", what
+    ) as axes:
         for (name, (thresholds, values)), colour in zip(curves.items(), _colours(), strict=False):
             axes.plot(thresholds, values, label=name, color=colour)
             if name in chosen:
@@ -112,7 +114,7 @@ def learning_curve(folder: Path, curves: Mapping[str, Sequence[Mapping[str, floa
             sizes = [step["rows"] for step in steps]
             axes.plot(sizes, [step["valid"] for step in steps], "o-", label=name, color=colour, ms=4)
             axes.plot(sizes, [step["train"] for step in steps], "--", color=colour, alpha=0.6)
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
     table = [(name, step["rows"], step["train"], step["valid"]) for name, steps in drawn.items() for step in steps]
     _table(folder, "learning_curve", ("model", "rows", "train", "valid"), table)
 
