@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli.output import note
-from pipelines.core.errors import ConfigError
+from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
 from pipelines.core.store import disk_errors
@@ -24,7 +24,7 @@ def lock_file(settings: Settings, project: str) -> Path:
 
 @contextlib.contextmanager
 def only_run_of(session: Session, *, wait: bool) -> Iterator[None]:
-    """Hold the project's lock. Raises ConfigError when another process holds it and we are not to wait."""
+    """Hold the project's lock. Raises InfrastructureError when another process holds it and we are not to wait: later it may work."""
     path = lock_file(session.settings, session.run.project)
     with disk_errors(f"locking {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def only_run_of(session: Session, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             holder = f"{session.run.project} is being run by {described(holder_of(path))}"
             if not wait:
-                raise ConfigError(f"{holder}; wait for it with --wait, or look at what it does first") from None
+                raise InfrastructureError(f"{holder}; wait for it with --wait, or look at what it does first") from None
             note(f"[yellow]waiting:[/] {holder}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)

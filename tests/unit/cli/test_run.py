@@ -153,7 +153,7 @@ def test_two_runs_of_one_project(cli: Any, toy: Definition, settings: Settings) 
         json.dump({"pid": os.getpid(), "run": "run-1", "since": "2026-01-01T10:00:00+00:00"}, stream)
         stream.flush()
         said = cli(*TO_EVALUATE)
-        assert said.code == 2
+        assert said.code == 4
         assert f"toy is being run by process {os.getpid()} (run-1, since 10:00:00 UTC); wait for it with --wait" in said.err
     assert cli(*TO_EVALUATE).code == 0, "a lock without a holder stops nobody"
 
