@@ -79,7 +79,7 @@ def status(settings: Settings) -> dict[str, dict[str, str]]:
     known = state.load(settings.home)
     if known is None:
         return {}
-    healthy = health.healthy(known.ports, mlflow=own_mlflow(settings))
+    healthy = health.healthy(known.ports, known.processes, mlflow=own_mlflow(settings))
     address = {"api-server": known.ports.airflow_url, "mlflow": known.ports.mlflow_url}
     return {
         process.name: {
@@ -108,7 +108,7 @@ def _unusable(settings: Settings, secrets: Secrets, known: State) -> str | None:
         return f"{', '.join(dead)} of the running stack died"
     if known.settings != _digest(settings, known.ports, secrets):
         return "settings or installed packages have changed since the stack was started"
-    missing = set(commands(settings, known.ports)) - health.healthy(known.ports, mlflow=own_mlflow(settings))
+    missing = set(commands(settings, known.ports)) - health.healthy(known.ports, known.processes, mlflow=own_mlflow(settings))
     return f"{', '.join(sorted(missing))} of the running stack is not healthy" if missing else None
 
 
@@ -163,12 +163,16 @@ def _wait(settings: Settings, current: State, say: Callable[[str], None], patien
     """Until every process is healthy. Raises InfrastructureError when one dies, or when patience is at an end."""
     names = list(commands(settings, current.ports))
     began = time.monotonic()
-    while missing := set(names) - (healthy := health.healthy(current.ports, mlflow=own_mlflow(settings))):
+    while True:
         for process in current.processes:
             if not process.alive:
                 raise InfrastructureError(
                     f"{process.name} stopped while starting; the end of {process.log}:\n{tail(process.log)}"
                 )
+        healthy = health.healthy(current.ports, current.processes, mlflow=own_mlflow(settings))
+        missing = set(names) - healthy
+        if not missing:
+            return
         waited = time.monotonic() - began
         if waited > patience:
             guilty = next(process for process in current.processes if process.name in missing)

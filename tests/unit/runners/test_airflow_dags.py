@@ -1,0 +1,83 @@
+"""The DAGs as they are built, without a server; and what reading a DAG file costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.discovery import Definition
+from pipelines.core.settings import ROOT, Settings
+
+PARSE = """
+import json, sys, time
+import airflow.sdk
+from airflow.sdk import DAG, Asset, AssetAlias, CronTriggerTimetable, ExceptionRetryPolicy, Param, TaskGroup, task
+began = set(sys.modules)
+import runpy
+found = runpy.run_path(sys.argv[1])
+dags = {value.dag_id: sorted(value.task_dict) for value in found.values() if isinstance(value, DAG)}
+own = sorted(set(sys.modules) - began)
+from pipelines.runners.airflow import build
+begin = time.perf_counter()
+for _ in range(20):
+    build(sys.argv[2])
+print(json.dumps({"dags": dags, "modules": own, "all": sorted(sys.modules), "ms": (time.perf_counter() - begin) * 50}))
+"""
+
+
+@pytest.fixture
+def parsed(toy: Definition, settings: Settings, tmp_path: Path) -> dict[str, object]:
+    """What a process that reads the toy's DAG file ends up with."""
+    file = tmp_path / "toy_dag.py"
+    file.write_text((ROOT / "dags" / "churn.py").read_text().replace("churn", "toy"))
+    return _python(PARSE, str(file), "toy")
+
+
+def _python(code: str, *arguments: str) -> dict[str, object]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_a_dag_file_gives_both_dags_with_the_graphs_names(parsed: dict[str, object]) -> None:
+    assert parsed["dags"] == {
+        "toy_training": sorted(["ingest", "validate", "features", "train", "evaluate", "promote", "baseline", "close"]),
+        "toy_monitoring": ["check", "close", "collect", "decide"],
+    }
+
+
+def test_reading_it_imports_no_project_and_no_heavy_library(parsed: dict[str, object]) -> None:
+    modules = parsed["modules"]
+    assert isinstance(modules, list)
+    assert "pipelines.runners.airflow" in modules, "the probe must see what is imported"
+    assert not [name for name in modules if name.startswith(("pipelines.projects.", "pipelines.stages", "pipelines.parts"))]
+    heavy = {"pandas", "numpy", "sklearn", "mlflow", "xgboost", "optuna", "dvc", "great_expectations", "evidently", "matplotlib"}
+    everything = parsed["all"]
+    assert isinstance(everything, list)
+    assert heavy & {name.partition(".")[0] for name in everything} == set()
+
+
+def test_building_the_dags_of_a_project_is_cheap(parsed: dict[str, object]) -> None:
+    spent = parsed["ms"]
+    assert isinstance(spent, float)
+    assert spent < 20 * _slowness(), f"{spent:.1f} ms a project"
+
+
+def _slowness() -> float:
+    """How much slower this machine is now than the two idle cores the goal was set on, at least 1."""
+    import time
+
+    begin = time.perf_counter()
+    json.loads(json.dumps([{str(n): [n] * 10} for n in range(20_000)]))
+    return max(1.0, (time.perf_counter() - begin) / 0.06)
+
+
+def test_the_dag_file_is_short() -> None:
+    lines = [line for line in (ROOT / "dags" / "churn.py").read_text().splitlines() if line.strip()]
+    assert len(lines) <= 5
