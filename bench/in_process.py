@@ -60,11 +60,10 @@ def _with_data(home: Path) -> None:
 
 def _inside() -> dict[str, float]:
     """Seconds of a warm fresh chain spent outside the project's own methods, and of a chain that is reused."""
-    from pipelines.tracking.runs import MlflowTracker
-
     from pipelines.core.execution import Session
     from pipelines.core.run import Run
     from pipelines.runners import in_process
+    from pipelines.tracking.runs import MlflowTracker
 
     def chain(fresh: bool) -> tuple[float, float]:
         session = Session(Run(project="churn", profile="sample", fresh=fresh))
