@@ -9,6 +9,7 @@ VICTIM_FULL_IN=evaluate       the disk is full for every write from that stage o
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -67,12 +68,13 @@ def main(project: str) -> int:
     session = Session(Run(project=project, profile="sample"))
     tracker = MlflowTracker(session.settings)
     try:
-        in_process.run(session, tracker=tracker)
+        results = in_process.run(session, tracker=tracker)
     except PipelineError as error:
         print(error)
         tracker.finish(session, "FAILED")
         return error.exit_code
     tracker.finish(session, "FINISHED")
+    print(json.dumps({node: {name: ref.digest for name, ref in result.outputs.items()} for node, result in results.items()}))
     return 0
 
 
