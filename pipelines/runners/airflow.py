@@ -24,6 +24,7 @@ from airflow.sdk import (
 
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.graph import Graph, Stage
+from pipelines.runners.airflow_assets import EMITS, LOOKS_AT, asset, promotion_alias
 
 _RETRY = ExceptionRetryPolicy(
     rules=[
@@ -41,12 +42,6 @@ _RETRY = ExceptionRetryPolicy(
     default=RetryAction.FAIL,
 )
 """Infrastructure is tried again; bad data, wrong use and faults in code fail the same way every time."""
-
-EMITS = {"ingest": "data", "features": "features"}
-"""Stages that bring an asset up to date whenever they succeed."""
-
-_LOOKS_AT = {"validate": "data", "train": "features", "check": "champion"}
-"""Stages whose task names an asset as what it looks at, so that Airflow shows where each leads."""
 
 
 def build(name: str) -> list[DAG]:
@@ -101,7 +96,7 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
             operator = _run_stage.override(
                 task_id=stage.name,
                 doc_md=_stage_doc(stage),
-                inlets=[asset(definition.name, _LOOKS_AT[stage.name])] if stage.name in _LOOKS_AT else [],
+                inlets=[asset(definition.name, LOOKS_AT[stage.name])] if stage.name in LOOKS_AT else [],
                 outlets=_outlets(definition.name, stage),
                 map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
             )
@@ -130,16 +125,6 @@ def _close(project: str, kind: str) -> None:
     from pipelines.runners.airflow_task import close
 
     close(project, kind)
-
-
-def asset(project: str, what: str) -> Asset:
-    """`data`, `features` or `champion` of a project; events carry the digest of what is new."""
-    return Asset(name=f"{project}_{what}", uri=f"pipelines://{project}/{what}", group=project)
-
-
-def promotion_alias(project: str) -> AssetAlias:
-    """What a promotion goes through to reach the asset `champion`."""
-    return AssetAlias(f"{project}_promotion", group=project)
 
 
 def _outlets(project: str, stage: Stage) -> list[Asset | AssetAlias]:

@@ -14,7 +14,7 @@ from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import Session, execute
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, parse_as_of
-from pipelines.runners.airflow import EMITS, asset, promotion_alias
+from pipelines.runners.airflow_assets import EMITS, asset, promotion_alias
 from pipelines.runners.progress import Note
 from pipelines.tracking.runs import MlflowTracker
 
