@@ -42,7 +42,7 @@ def check(
     [bold]Examples[/]
 
       pipelines check churn
-      pipelines check churn --only same_seed_same_bytes
+      pipelines check churn --only fitting_is_deterministic
       pipelines check churn --runner in_process --runner dvc
     """
     from pipelines.conformance import Outcome, check_project

@@ -30,6 +30,8 @@ from pipelines.core.settings import ROOT
 
 MEASURED = ("latency_ms", "model_mb")
 """What gates may bound beside the project's own metrics."""
+RESERVED = {"champion": "the model that serves", "truth": "what really happened"}
+"""What stands beside the candidates in leaderboards and predictions, so that none of them may be called so."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,17 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
             )
 
 
+def candidates_have_names_of_their_own(subject: Subject) -> Iterator[Fault]:
+    names: dict[str, list[str]] = {}
+    for profile, params in subject.params.items():
+        for name in sorted(RESERVED.keys() & params.train.candidates):
+            names.setdefault(name, []).append(profile)
+    for name, profiles in names.items():
+        yield subject.in_params(
+            ("train", "candidates", name), f"the leaderboard calls {RESERVED[name]} so; give the candidate another name", profiles
+        )
+
+
 def metrics_are_known(subject: Subject) -> Iterator[Fault]:
     """A metric that no source of the project mentions, but for a close match, is a typo better told before the training.
 
@@ -275,6 +288,7 @@ RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
     name_is_usable,
     params_are_valid,
     profiles_have_the_same_candidates,
+    candidates_have_names_of_their_own,
     metrics_are_known,
     deployment_is_valid,
     graph_is_sound,

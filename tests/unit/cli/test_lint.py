@@ -38,6 +38,13 @@ PARAMS, DEPLOYMENT, MODULE = "params.yaml", "deployment.yaml", "__init__.py"
         (PARAMS, "linear: {}", "linear: {rigde: 1}", "linear.rigde: unknown key; did you mean 'ridge'?"),
         (PARAMS, "linear: {}", "lnear: {}", "Toy.candidate_params has no schema for it; did you mean 'linear'?"),
         (PARAMS, "linear: {}", "Linear-1: {}", "train.candidates.Linear-1.[key]: string should match pattern"),
+        (
+            PARAMS,
+            "linear: {}",
+            "champion: {}",
+            "train.candidates.champion: the leaderboard calls the model that serves so; give the candidate another name",
+        ),
+        (PARAMS, "linear: {}", "truth: {}", "the leaderboard calls what really happened so"),
         (PARAMS, "  full: {}\n", "", "profiles: there is no 'full'; add it"),
         (PARAMS, "full: {}", "full: {gates: {row: 5}}", "gates.row: unknown key; did you mean 'rows'? (profile full)"),
         (PARAMS, "full: {}", "full: {train: {candidates: {extra: {}}}}", "declare it outside the profile too"),
