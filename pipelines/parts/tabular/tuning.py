@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.contract import Training
+from pipelines.core.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,7 +32,19 @@ def search(
     folds. The first trial is `start`, hence the result is never worse than that in cross-validation. A study that a killed
     process left in `training.study` is continued, and comes to the values it would have come to undisturbed, because each
     trial's sampler is seeded by its position. Only reaching `training.seconds` makes the result depend on the machine.
+
+    Raises ConfigError for a storage URL that is none, InfrastructureError when the storage does not answer.
     """
+    with _storage_errors(training.study):
+        return _search(folds, space, start, training)
+
+
+def _search(
+    folds: Callable[[Values], Iterator[float]],
+    space: Callable[[Any], Values],
+    start: Mapping[str, Any],
+    training: Training,
+) -> tuple[Values, list[dict[str, Any]]]:
     import optuna
     from optuna.trial import TrialState
 
@@ -91,6 +105,28 @@ def _entry(trial: FrozenTrial) -> dict[str, Any]:
         "state": trial.state.name.lower(),
         "params": dict(trial.params),
     }
+
+
+@contextmanager
+def _storage_errors(url: str) -> Iterator[None]:
+    """What a database does to a search, as an error of ours that names the place and no password."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+    try:
+        yield
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(
+            f"the studies' storage is no URL of a database ({error}); expected PIPELINES_STUDY to be such as "
+            "postgresql+psycopg2://user@host/database, sqlite:///file or journal:///file"
+        ) from None
+    except (DBAPIError, StorageInternalError) as error:
+        cause = error.__cause__ or error
+        raise InfrastructureError(
+            f"the studies' storage {make_url(url).render_as_string()} does not answer: {str(cause).splitlines()[0]}; start it, or "
+            "point PIPELINES_STUDY to another, and run again: finished trials are kept"
+        ) from error
 
 
 def _storage(url: str) -> Any:
