@@ -25,6 +25,8 @@ BOOTSTRAP = ROOT / "bin" / "uv.txt"
 STAMP = VENV / "installed"
 """Holds the hash of what was installed; written last, so that an interrupted installation has none."""
 STARTED = VENV / "unfinished"
+FULL = 20 * 2**20
+"""Bytes below which a failed installation is put down to a full disk: a wheel of ours can need as much in one write."""
 
 FROM_PIP = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -97,15 +99,16 @@ def make_venv() -> None:
     ):
         say("an earlier setup of .venv was not finished or its Python is gone; making it anew")
         shutil.rmtree(VENV)
-    if not VENV.exists() and not run(sys.executable, "-m", "venv", str(VENV), quiet=True):
-        shutil.rmtree(VENV, ignore_errors=True)
+    if not run(sys.executable, "-c", "import ensurepip, venv", quiet=True):
         raise Stop(
             "Python's venv or ensurepip is missing; install it (Debian, Ubuntu: apt-get install python3.11-venv) and run again"
         )
-    if not run(PYTHON, "-m", "pip", "--version", quiet=True) and not run(PYTHON, "-m", "ensurepip", quiet=True):
-        raise Stop(
-            "pip is missing in .venv and Python has no ensurepip; install it (Debian, Ubuntu: apt-get install python3.11-venv)"
-        )
+    if not VENV.exists() and not run(sys.executable, "-m", "venv", str(VENV)):
+        why = why_perhaps()
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise Stop(f"making {VENV} failed{why}; Python's message is above")
+    if not run(PYTHON, "-m", "pip", "--version", quiet=True) and not run(PYTHON, "-m", "ensurepip"):
+        raise Stop(f"putting pip into {VENV} failed{why_perhaps()}; Python's message is above")
 
 
 def bootstrap() -> bool:
@@ -138,12 +141,17 @@ def uv(env: dict[str, str], command: str, *arguments: str) -> None:
         if not line.startswith((" + ", " - ", " ~ ")):
             sys.stderr.write(f"setup: {line}")
     if process.wait() != 0:
-        raise Stop(f"`uv pip {command}` failed; its message is above")
+        raise Stop(f"`uv pip {command}` failed{why_perhaps()}; its message is above")
 
 
 def pip(*arguments: str) -> None:
     if not run(PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments):
-        raise Stop("pip failed; its message is above")
+        raise Stop(f"pip failed{why_perhaps()}; its message is above")
+
+
+def why_perhaps() -> str:
+    """What the programs we call say in many ways, or not at all: that the disk is full."""
+    return f": the disk of {ROOT} is full, free some space and run again" if shutil.disk_usage(ROOT).free < FULL else ""
 
 
 def uv_environment() -> dict[str, str]:
