@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -149,17 +149,27 @@ def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Gra
     with Live(console=console, refresh_per_second=8) as live:
         while True:
             state = (airflow.get(base) or {"state": "failed"})["state"]
+            ahead = _ahead(airflow, followed) if state == "queued" else ""
             tasks = _tasks(airflow, base, graph)
             for one in tasks:
                 _collect(airflow, base, one, followed)
             if console.is_terminal:
-                live.update(_table(settings, followed, tasks, graph))
+                live.update(Group(_table(settings, followed, tasks, graph), *([ahead] if ahead else [])))
             else:
                 _lines(followed, tasks, shown, console)
+                if ahead and shown.get("") != ahead:
+                    console.print(ahead)
+                    shown[""] = ahead
             if state in ENDED:
                 followed.state = state
                 return
             time.sleep(0.25)
+
+
+def _ahead(airflow: Airflow, followed: Followed) -> str:
+    """What a run that has not begun waits for: a project's runs take turns. Empty when it is about to begin."""
+    running = airflow.get(f"/dags/{followed.dag}/dagRuns", state="running", limit=1)["dag_runs"]
+    return f"waiting for {running[0]['dag_run_id']} to end: {followed.dag} runs one at a time" if running else ""
 
 
 def _tasks(airflow: Airflow, base: str, graph: Graph) -> list[Task]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +25,9 @@ from pipelines.stack.state import State
 
 PATIENCE = 180.0
 """Seconds within which everything must have become healthy."""
+
+FULL = 2**20
+"""Bytes of free space below which a failed start is put down to a full disk: a database grows by less at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def up(settings: Settings, *, wanted: Ports | None = None, console: Console | No
     """
     console = console or Console(stderr=True)
     began = time.monotonic()
+    _require("airflow", *(["mlflow"] if own_mlflow(settings) else []))
     with state.exclusive(settings.home, console.print):
         secrets = load_or_create(settings.home)
         known = state.load(settings.home)
@@ -100,6 +106,12 @@ def running(settings: Settings) -> Stack:
     return _stack(settings, known, time.monotonic(), reused=True)
 
 
+def _require(*packages: str) -> None:
+    """Raises InfrastructureError when one of them is not installed beside this Python."""
+    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
+        raise InfrastructureError(f"{' and '.join(missing)} not found in {sys.prefix}; `make setup` installs what is missing")
+
+
 def _unusable(settings: Settings, secrets: Secrets, known: State) -> str | None:
     """Why a known stack cannot be used as it is; None when it can."""
     if not known.processes or not any(process.alive for process in known.processes):
@@ -129,7 +141,11 @@ def _start(settings: Settings, current: State, secrets: Secrets, console: Consol
         nonlocal current
         started = start(name, command, env, logs / f"{name}.log")
         current = current.model_copy(update={"processes": (*current.processes, started)})
-        state.save(settings.home, current)
+        try:
+            state.save(settings.home, current)
+        except BaseException:  # what is not recorded nobody would stop
+            stop([started])
+            raise
         return started
 
     with console.status("starting") as spinner:
@@ -155,7 +171,7 @@ def _migrate(settings: Settings, launch: Callable[[str, Sequence[str]], Started]
     while process.alive:
         time.sleep(0.1)
     if "Database migration done!" not in process.log.read_text(errors="replace"):
-        raise InfrastructureError(f"making Airflow's database failed; the end of {process.log}:\n{tail(process.log)}")
+        raise _failure(settings, "making Airflow's database failed", process)
     write_atomically(mark, wanted.encode())
 
 
@@ -166,9 +182,7 @@ def _wait(settings: Settings, current: State, say: Callable[[str], None], patien
     while True:
         for process in current.processes:
             if not process.alive:
-                raise InfrastructureError(
-                    f"{process.name} stopped while starting; the end of {process.log}:\n{tail(process.log)}"
-                )
+                raise _failure(settings, f"{process.name} stopped while starting", process)
         healthy = health.healthy(current.ports, current.processes, mlflow=own_mlflow(settings))
         missing = set(names) - healthy
         if not missing:
@@ -176,11 +190,16 @@ def _wait(settings: Settings, current: State, say: Callable[[str], None], patien
         waited = time.monotonic() - began
         if waited > patience:
             guilty = next(process for process in current.processes if process.name in missing)
-            raise InfrastructureError(
-                f"{', '.join(sorted(missing))} not healthy after {patience:.0f} s; the end of {guilty.log}:\n{tail(guilty.log)}"
-            )
+            raise _failure(settings, f"{', '.join(sorted(missing))} not healthy after {patience:.0f} s", guilty)
         say("starting: " + ", ".join(f"{name} {'✓' if name in healthy else '…'}" for name in names) + f" ({waited:.0f} s)")
         time.sleep(0.2)
+
+
+def _failure(settings: Settings, what: str, guilty: Started) -> InfrastructureError:
+    """What failed, with the end of its log. A full disk is named: a process that meets it can often not even log it."""
+    full = shutil.disk_usage(settings.home).free < FULL
+    why = f": the disk of {settings.home} is full; free some space and run again" if full else ""
+    return InfrastructureError(f"{what}{why}; the end of {guilty.log}:\n{tail(guilty.log)}")
 
 
 def _stop(settings: Settings, known: State, console: Console, why: str = "") -> int:

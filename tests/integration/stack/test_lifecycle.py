@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -23,6 +24,7 @@ from pipelines.stack import lifecycle, state
 from pipelines.stack.environment import Ports
 from pipelines.stack.processes import Started
 from tests.conftest import find_free_port
+from tests.disk import small_disk
 
 pytestmark = pytest.mark.integration
 
@@ -170,6 +172,88 @@ def test_a_home_that_cannot_be_written_is_named(settings: Settings, tmp_path: Pa
         stack.up(blocked, console=console())
 
 
+@pytest.fixture
+def tight(small: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """The small stack with its home on a disk of one megabyte."""
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        on_disk = small.model_copy(update={"home": disk / "home"})
+        yield on_disk
+        assert stack.down(on_disk, console=console()) == 0, "the failed start left something running"
+
+
+def test_a_full_disk_before_the_first_process_is_named(tight: Settings) -> None:
+    _fill(tight.home)
+    with pytest.raises(InfrastructureError, match=r"No space left on device.*the disk is full; free some space"):
+        stack.up(tight, wanted=ports(), console=console())
+    assert processes(tight) == ()
+
+
+def test_a_stack_on_a_full_disk_can_be_stopped_and_none_is_started_beside_it(
+    tight: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.up(tight, wanted=ports(), console=console())
+    known = processes(tight)
+    _fill(tight.home)
+    assert stack.down(tight, console=console()) == 4
+    started: list[Started] = []
+    start = lifecycle.start
+    monkeypatch.setattr(lifecycle, "start", lambda *rest: started.append(start(*rest)) or started[-1])
+    with pytest.raises(InfrastructureError, match="the disk is full; free some space"):
+        stack.up(tight, wanted=ports(), console=console())
+    assert 1 <= len(started) < 3, "the first whose record cannot be written is the last that is started"
+    assert not [one.name for one in (*known, *started) if one.alive]
+
+
+def test_a_disk_that_fills_while_starting_is_named_and_nothing_goes_on(
+    tight: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, noted = lifecycle.commands, tmp_path / "pids"
+    program = (
+        f"import os; open({str(noted)!r}, 'w').write(str(os.getppid())); os.system('head -c 9m /dev/zero >{tight.home}/log')"
+    )
+    fills = [sys.executable, "-c", f"{program}; raise SystemExit(1)"]
+    monkeypatch.setattr(lifecycle, "commands", lambda s, p: good(s, p) | {"scheduler": fills})
+    started: list[Started] = []
+    start = lifecycle.start
+    monkeypatch.setattr(lifecycle, "start", lambda *rest: started.append(start(*rest)) or started[-1])
+    with pytest.raises(InfrastructureError, match=r"the disk (of .* )?is full; free some space"):
+        stack.up(tight, wanted=ports(), console=console())
+    assert len(started) == 3
+    assert not [one.name for one in started if one.alive]
+
+
+def test_a_read_only_home_is_named(tight: Settings) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tight.home.parent)], check=True)
+    with pytest.raises(InfrastructureError, match="the file system is read-only; set PIPELINES_HOME"):
+        stack.up(tight, wanted=ports(), console=console())
+    subprocess.run(["mount", "-o", "remount,rw", str(tight.home.parent)], check=True)
+
+
+@pytest.mark.parametrize("package", ["airflow", "mlflow"])
+def test_a_missing_package_is_named(small: Settings, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InfrastructureError, match=f"^{package} not found in .*; `make setup` installs what is missing"):
+        stack.up(small, wanted=ports(), console=console())
+    assert processes(small) == ()
+
+
+def test_a_start_that_was_killed_is_cleaned_away_by_the_next(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after SIGKILL: what it had started goes on, and its state says so."""
+
+    def killed(*rest: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "_wait", killed)
+        patch.setattr(lifecycle, "_stop", lambda *rest: 0)
+        with pytest.raises(KeyboardInterrupt):
+            stack.up(small, wanted=ports(), console=console())
+    left = processes(small)
+    assert [one.alive for one in left] == [True, True, True]
+    assert stack.down(small, console=console()) >= 3
+    assert not [one.name for one in left if one.alive]
+
+
 def test_nothing_runs_is_an_error_with_a_remedy(settings: Settings) -> None:
     with pytest.raises(InfrastructureError, match="start it with `make up`"):
         stack.running(settings)
@@ -180,6 +264,13 @@ def test_make_help_names_every_target() -> None:
     assert [line.split()[1] for line in shown.splitlines()] == sorted(
         ["run", "up", "down", "test", "lint", "lock", "bench", "help", "setup"]
     )
+
+
+def _fill(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    with (home / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
 
 
 def _gone(pid: int) -> None:

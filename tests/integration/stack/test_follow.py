@@ -1,0 +1,46 @@
+"""Following a run, with a stand-in that answers as Airflow does."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from rich.console import Console
+
+from pipelines.core.discovery import Definition
+from pipelines.core.settings import Settings
+from pipelines.stack import follow
+from pipelines.stack.follow import Followed
+
+if TYPE_CHECKING:
+    from pipelines.stack.client import Airflow
+
+pytestmark = pytest.mark.integration
+
+
+class Answers:
+    """A run that is queued behind another at first, then begins, then ends."""
+
+    def __init__(self) -> None:
+        self.states = iter(["queued", "queued", "running", "success"])
+
+    def get(self, path: str, **query: Any) -> Any:
+        if path.endswith("/taskInstances"):
+            return {"task_instances": []}
+        if path.endswith("/dagRuns"):
+            assert query["state"] == "running"
+            return {"dag_runs": [{"dag_run_id": "the-one-before"}]}
+        return {"state": next(self.states)}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_behind_another_says_for_which_it_waits(settings: Settings, toy: Definition, terminal: bool) -> None:
+    out = io.StringIO()
+    followed = Followed(dag="toy_training", run="mine", url="", state="queued", run_id="toy_training.mine")
+    console = Console(file=out, width=200, force_terminal=terminal)
+    follow._follow(cast("Airflow", Answers()), settings, followed, toy.training, console)
+    assert followed.state == "success"
+    said = "waiting for the-one-before to end: toy_training runs one at a time"
+    assert said in out.getvalue()
+    assert terminal or out.getvalue().count(said) == 1
