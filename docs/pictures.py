@@ -60,10 +60,10 @@ def screens() -> None:
     from playwright.sync_api import sync_playwright
 
     from pipelines.core.settings import Settings
-    from pipelines.stack import status
+    from pipelines.stack import running
 
-    state = status(Settings.load())
-    password = json.loads(Path(state.password_file).read_text())["admin"]
+    state = running(Settings.load())
+    password = json.loads(state.password_file.read_text())["admin"]
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -72,11 +72,12 @@ def screens() -> None:
         page.fill("input[name=password]", password)
         page.click("button[type=submit]")
         page.wait_for_load_state("networkidle")
-        page.goto(f"{state.airflow_url}/dags/churn_training")
-        page.wait_for_timeout(4000)
+        runs = page.request.get(f"{state.airflow_url}/api/v2/dags/churn_training/dagRuns?order_by=-start_date&limit=1").json()
+        page.goto(f"{state.airflow_url}/dags/churn_training/runs/{runs['dag_runs'][0]['dag_run_id']}")
+        page.wait_for_timeout(5000)
         page.screenshot(path=IMAGES / "airflow.png")
-        page.goto(state.mlflow_url)
-        page.wait_for_timeout(4000)
+        page.goto(f"{state.mlflow_url}/#/models/churn")
+        page.wait_for_timeout(5000)
         page.screenshot(path=IMAGES / "mlflow.png")
         browser.close()
 
