@@ -19,9 +19,11 @@ class Codec(Protocol[T]):
 
     name: str
 
-    def write(self, value: T, path: Path) -> None: ...
+    def write(self, value: T, path: Path) -> None:
+        """Write a value as a file or a folder at `path`, where nothing is yet; equal values give equal bytes."""
 
-    def read(self, path: Path) -> T: ...
+    def read(self, path: Path) -> T:
+        """The value that was written there. Raises DataError when the file is damaged or is none of ours."""
 
 
 class Json(Generic[T]):

@@ -190,6 +190,7 @@ def resolve_params(path: Path, profile: str, overrides: Mapping[str, Any] | None
 
 
 def profiles_of(path: Path) -> list[str]:
+    """Names of the profiles, in alphabetical order. Raises ConfigError when the file cannot be read."""
     return sorted(map(str, _section(read_yaml(path), "profiles", path)))
 
 

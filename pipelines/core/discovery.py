@@ -32,6 +32,7 @@ class Definition:
 
     @cached_property
     def deployment(self) -> Deployment:
+        """How it is operated. Raises ConfigError with every fault of deployment.yaml."""
         return load_deployment(self.folder / "deployment.yaml")
 
     @cached_property
@@ -44,14 +45,17 @@ class Definition:
         return candidates_of(self.params_file)
 
     def params(self, profile: str = "full", overrides: dict[str, Any] | None = None) -> Params:
+        """The checked parameters of a profile. Raises ConfigError with every fault of them."""
         return load_params(self.params_file, profile, overrides)
 
     @property
     def training(self) -> graph.Graph:
+        """From raw data to champion, unrolled for the project's candidates."""
         return graph.training(self.candidates)
 
     @property
     def monitoring(self) -> graph.Graph:
+        """From the newest window to a verdict."""
         return graph.monitoring(self.candidates)
 
     def project(self) -> Project[Any, Any]:

@@ -131,6 +131,7 @@ class Drift(Document):
 
     @property
     def drifted(self) -> tuple[Channel, ...]:
+        """The channels that raised the alarm; none when the window is too small to judge."""
         return tuple(channel for channel in self.channels if channel.drifted)
 
 

@@ -60,6 +60,7 @@ class Session:
 
     @cached_property
     def definition(self) -> Definition:
+        """What the project's folder declares. Raises ConfigError for an unknown project."""
         return find_project(self.run.project)
 
     @cached_property
@@ -72,6 +73,7 @@ class Session:
 
     @cached_property
     def graph(self) -> Graph:
+        """The chain that is run, unrolled for the candidates."""
         graph: Graph = getattr(self.definition, self.graph_name)
         return graph
 
@@ -85,6 +87,7 @@ class Session:
 
     @cached_property
     def code(self) -> CodeIndex:
+        """The source that fingerprints depend on."""
         return CodeIndex(self.settings.home / "cache" / "code.json", self.settings.projects)
 
     @cached_property
@@ -134,12 +137,14 @@ class Context:
 
     @property
     def candidate(self) -> str:
+        """The candidate this node is for. Raises ConfigError in a stage that runs once for all."""
         if self.node.candidate is None:
             raise ConfigError(f"stage {self.node.name!r} runs once, not per candidate")
         return self.node.candidate
 
     @property
     def champion(self) -> Entry | None:
+        """Who serves, as the ledger was when the stage began."""
         return self.history.champion
 
     @property

@@ -88,6 +88,7 @@ class Graph:
         return tuple(node for stage in self.stages for node in self.nodes_of(stage))
 
     def nodes_of(self, stage: Stage) -> tuple[Node, ...]:
+        """The nodes of one stage: one, or one per candidate."""
         return tuple(Node(stage, c) for c in self.candidates) if stage.each else (Node(stage),)
 
     def node(self, name: str) -> Node:
@@ -98,6 +99,7 @@ class Graph:
         raise ConfigError(f"there is no stage {name!r} in {self.name}; {did_you_mean(name, [n.name for n in self.nodes])}")
 
     def writer(self, artifact: str) -> Stage:
+        """The stage that writes an artifact. Raises KeyError when none does."""
         return self._writers[artifact]
 
     def upstream(self, node: Node) -> tuple[Node, ...]:

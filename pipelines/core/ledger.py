@@ -101,6 +101,7 @@ class Ledger:
         self.store = store
 
     def history(self, project: str) -> History:
+        """All entries of a project, oldest first; none when it was never judged."""
         keys = self.store.keys(f"ledger/{project}/")
         return History(entries=tuple(Entry.model_validate_json(self.store.read(key) or b"") for key in keys))
 

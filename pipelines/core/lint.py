@@ -133,6 +133,7 @@ def refuse_faults(definition: Definition, overrides: Mapping[str, Any] | None = 
 
 
 def name_is_usable(subject: Subject) -> Iterator[Fault]:
+    """The folder's name serves everywhere it is used, and the class has the same."""
     if not re.fullmatch(config.Name, subject.definition.name):
         yield Fault(
             subject.folder,
@@ -147,6 +148,7 @@ def name_is_usable(subject: Subject) -> Iterator[Fault]:
 
 
 def params_are_valid(subject: Subject) -> Iterator[Fault]:
+    """Every profile of params.yaml, against the schema of the platform's own sections."""
     try:
         resolved = subject.resolved
     except ConfigError as error:
@@ -200,6 +202,7 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
 
 
 def candidates_have_names_of_their_own(subject: Subject) -> Iterator[Fault]:
+    """No candidate is called like what stands beside the candidates."""
     names: dict[str, list[str]] = {}
     for profile, params in subject.params.items():
         for name in sorted(RESERVED.keys() & params.train.candidates):
@@ -231,6 +234,7 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
 
 
 def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
+    """Keys, types, cron expressions and the profile of deployment.yaml."""
     file = subject.deployment_file
     try:
         raw = config.read_yaml(file)
@@ -265,6 +269,7 @@ def graph_is_sound(_: Subject) -> Iterator[Fault]:
 
 
 def docs_are_there(subject: Subject) -> Iterator[Fault]:
+    """A README for people, and a docstring that DAG and model card quote."""
     readme = subject.folder / "README.md"
     if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
         yield Fault(readme, None, "missing or empty; say what is predicted, for whom, from which data, and how well")
@@ -274,12 +279,14 @@ def docs_are_there(subject: Subject) -> Iterator[Fault]:
 
 
 def dag_file_is_there(subject: Subject) -> Iterator[Fault]:
+    """A project in the checkout has its file in dags/."""
     dag = ROOT / "dags" / f"{subject.definition.name}.py"
     if subject.folder.parent == SHIPPED and not dag.is_file():
         yield Fault(dag, None, "missing; without it Airflow does not know the project; copy one of its neighbours, two lines")
 
 
 def project_can_be_imported(subject: Subject) -> Iterator[Fault]:
+    """The project's Python, with the file and line where it breaks."""
     if isinstance(subject.imported, Fault):
         yield subject.imported
 

@@ -26,6 +26,7 @@ class Check(BaseModel):
 
     @property
     def passed(self) -> bool:
+        """Whether nothing broke the rule."""
         return self.failures == 0
 
     def sentence(self) -> str:
@@ -45,4 +46,5 @@ class Report(BaseModel):
 
     @property
     def failed(self) -> tuple[Check, ...]:
+        """The checks that found something wrong."""
         return tuple(check for check in self.checks if not check.passed)

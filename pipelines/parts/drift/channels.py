@@ -34,12 +34,18 @@ class Finding:
     """A window beside the reference, in one channel."""
 
     statistic: float
+    """The distance itself: Kolmogorov-Smirnov, or G per row."""
     surprise: float
+    """Minus the logarithm of the statistic's asymptotic p-value, the scale on which channels are compared."""
     effect: float
+    """Stability index less what it is expected to be without drift, at least 0 (see `stability`)."""
     note: str
+    """What changed, in numbers, for people."""
 
 
 class Channel(Protocol):
+    """One thing that is watched: a column, its missing values, or an answer of the model."""
+
     name: str
     kind: Kind
     column: str

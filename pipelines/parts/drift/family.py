@@ -64,6 +64,7 @@ def as_text(values: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def kind_of(name: str, values: NDArray[Any]) -> Kind:
+    """What a channel holds, from its name (`score.…` are the model's answers) and the type of its values."""
     if re.split(r"[.\[]", name)[0] == "score":
         return "prediction" if _is_text(values) else "score"
     return "categorical" if _is_text(values) else "numeric"
@@ -85,6 +86,7 @@ def family(channels: Channels) -> list[Channel]:
 
 
 def presence(values: NDArray[Any]) -> NDArray[np.str_]:
+    """`missing` or `present` for each value, shape (rows,)."""
     gone = np.isin(values, MISSING) if _is_text(values) else ~np.isfinite(values)
     return np.where(gone, "missing", "present")
 

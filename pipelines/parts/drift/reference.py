@@ -76,6 +76,7 @@ class Reference:
 
     @cached_property
     def family(self) -> list[Channel]:
+        """Everything a window is compared in."""
         return family(self.channels)
 
     def null(self, size: int, resamples: int, seed: int) -> NDArray[np.float64]:

@@ -221,4 +221,5 @@ def logit(p: Vector) -> Vector:
 
 
 def sigmoid(x: Vector) -> Vector:
+    """Probabilities of log-odds: the inverse of the usual logit, 1 / (1 + exp(-x))."""
     return np.asarray(1 / (1 + np.exp(-x)))

@@ -70,6 +70,7 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
     # data ---------------------------------------------------------------------------------------------------------------
 
     def load(self, raw: Path, window: Window) -> pd.DataFrame:
+        """The rows of the window: by the time column where there is one, else by position. Cells of text files stay text."""
         frame = read_folder(raw, self.files)
         if self.time is None:
             return frame.iloc[np.asarray(window.positions(len(frame)), dtype=np.intp)].reset_index(drop=True)
@@ -84,6 +85,7 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         return frame[inside].reset_index(drop=True)
 
     def check(self, data: pd.DataFrame) -> Checked[pd.DataFrame]:
+        """The rows in their types, what broke a rule, and the pages that show it."""
         from pipelines.parts.tabular.checks import check_table
 
         return check_table(data, self.schema)
@@ -156,6 +158,7 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         ]
 
     def slices(self, data: pd.DataFrame) -> Mapping[str, Sequence[int]]:
+        """`column=value` to the positions of its rows, for each value that `slice_by`'s columns have."""
         found: dict[str, Sequence[int]] = {}
         for name in self.slice_by:
             cells = data[name].astype(object)

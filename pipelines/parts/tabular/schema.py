@@ -65,6 +65,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
+        """Whether cells are numbers."""
         return self.kind in ("number", "integer")
 
 
@@ -122,6 +123,7 @@ class Schema:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All declared columns, in order."""
         return tuple(column.name for column in self.columns)
 
     @property
