@@ -23,12 +23,17 @@ down: ## stop exactly what was started
 test: setup ## every test, those on a real Airflow included
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests pipelines
 
-lint: setup ## style, types, layers, workflow files
+lint: setup ## style, types, layers, projects, files of containers and workflows
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/yamllint --strict .
+	@.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/hadolint docker/Dockerfile
+	@$(PIPELINES) lint
+	@$(PIPELINES) render --check
 
 lock: ## write requirements.lock from pyproject.toml
 	@bin/setup lock
