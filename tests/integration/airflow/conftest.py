@@ -62,8 +62,9 @@ class Installation:
     dags: Path
     airflow: Airflow
 
-    def run(self, project: str, kind: Any = "training", **conf: Any) -> embedded.Followed:
-        return embedded.trigger_and_follow(self.settings, project, kind, {"profile": "sample", **conf}, console=quiet())
+    def run(self, project: str, kind: Any = "training", console: Console | None = None, **conf: Any) -> embedded.Followed:
+        asked = {"profile": "sample", **conf}
+        return embedded.trigger_and_follow(self.settings, project, kind, asked, console=console or quiet())
 
     def task(self, followed: embedded.Followed, task: str, index: int = -1) -> dict[str, Any]:
         """A task instance as Airflow tells of it."""
@@ -102,14 +103,16 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
             patch.setenv(name, value)
         settings = Settings.load()
         running = embedded.up(settings, wanted=Ports(airflow=find_free_port(), mlflow=find_free_port()), console=quiet())
-        families = [
-            process for one in (state.load(settings.home) or pytest.fail("no state")).processes for process in one.family()
-        ]
-        with Airflow(running.airflow_url, password(settings.home)) as airflow:
-            _await_dags(airflow, {"toy_training", "toy_monitoring", "shaky_training", "spoiled_training"})
-            yield Installation(settings, environment, running, projects, dags, airflow)
-        embedded.down(settings, console=quiet())
-    forget_projects(projects)
+        families: list[psutil.Process] = []
+        try:
+            with Airflow(running.airflow_url, password(settings.home)) as airflow:
+                _await_dags(airflow, {"toy_training", "toy_monitoring", "shaky_training", "spoiled_training"})
+                yield Installation(settings, environment, running, projects, dags, airflow)
+        finally:
+            known = state.load(settings.home)
+            families += [process for one in (known.processes if known else ()) for process in one.family()]
+            embedded.down(settings, console=quiet())
+            forget_projects(projects)
     left = [process for process in families if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left, f"`down` left processes running: {left}"
 

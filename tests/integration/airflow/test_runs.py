@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Session
@@ -138,14 +140,15 @@ def test_wrong_parameters_are_refused_before_anything_starts(installation: Insta
 
 
 def test_two_runs_of_one_project_take_turns(installation: Installation, first: Followed) -> None:
-    runs = [
-        installation.airflow.send("POST", "/dags/toy_training/dagRuns", {"logical_date": None, "conf": {"profile": "sample"}})
-        for _ in range(2)
-    ]
-    ended = [wait(installation, run["dag_run_id"]) for run in runs]
-    spans = sorted((datetime.fromisoformat(run["start_date"]), datetime.fromisoformat(run["end_date"])) for run in ended)
+    one = installation.airflow.send("POST", "/dags/toy_training/dagRuns", {"logical_date": None, "conf": {"profile": "sample"}})
+    wait(installation, one["dag_run_id"], "running")
+    said = Console(file=io.StringIO(), width=200)
+    other = installation.run("toy", console=said)
+    ended = [wait(installation, run, "success", "failed") for run in (one["dag_run_id"], other.run)]
+    spans = [(datetime.fromisoformat(run["start_date"]), datetime.fromisoformat(run["end_date"])) for run in ended]
     assert [run["state"] for run in ended] == ["success", "success"]
     assert spans[0][1] <= spans[1][0]
+    assert f"waiting for {one['dag_run_id']} to end: toy_training runs one at a time" in said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_changed_code_of_a_project_runs_without_a_restart(installation: Installation, new_project: Callable[..., Path]) -> None:
@@ -184,10 +187,10 @@ def tracked(installation: Installation, project: str, followed: Followed) -> Any
     return tracker.client.get_run(url.rpartition("/")[2])
 
 
-def wait(installation: Installation, run: str) -> dict[str, Any]:
+def wait(installation: Installation, run: str, *states: str) -> dict[str, Any]:
     for _ in range(600):
         found: dict[str, Any] = installation.airflow.get(f"/dags/toy_training/dagRuns/{run}")
-        if found["state"] in ("success", "failed"):
+        if found["state"] in states:
             return found
-        time.sleep(0.3)
-    raise AssertionError(f"{run} did not end")
+        time.sleep(0.1)
+    raise AssertionError(f"{run} did not become {' or '.join(states)}")
