@@ -68,7 +68,10 @@ def parse_as_of(text: str | None) -> datetime:
 
 @cache
 def git_state() -> dict[str, str]:
-    """Commit, whether the tree differs from it, and how; empty values outside a git checkout."""
+    """Commit, whether the tree differs from it, and how; empty values outside a git checkout.
+
+    Files of ours that git does not know (and is not told to ignore) make the tree differ, too; the diff ends with their names.
+    """
 
     def git(*arguments: str) -> str:
         try:
@@ -79,4 +82,6 @@ def git_state() -> dict[str, str]:
             return ""
 
     diff = git("diff", "HEAD")
+    unknown = git("ls-files", "--others", "--exclude-standard", "--", "pipelines").splitlines()
+    diff += "".join(f"Only here, unknown to git: {name}\n" for name in unknown)
     return {"commit": git("rev-parse", "HEAD").strip(), "dirty": str(bool(diff)).lower(), "diff": diff}

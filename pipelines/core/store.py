@@ -91,6 +91,9 @@ class Backend(Protocol):
     def replace(self, key: str, content: bytes) -> None:
         """Write a record whether or not the key exists."""
 
+    def remove(self, key: str) -> None:
+        """Take a record away; that there is none is fine."""
+
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, sorted."""
 
@@ -148,6 +151,10 @@ class FolderBackend:
 
     def replace(self, key: str, content: bytes) -> None:
         write_atomically(self.root / key, content)
+
+    def remove(self, key: str) -> None:
+        with disk_errors(f"removing {self.root / key}"):
+            (self.root / key).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> list[str]:
         base = self.root / prefix.rpartition("/")[0]
@@ -232,6 +239,10 @@ class S3Backend:
     def replace(self, key: str, content: bytes) -> None:
         with self._errors(f"writing {key}"):
             self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content)
+
+    def remove(self, key: str) -> None:
+        with self._errors(f"removing {key}"):
+            self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
     def keys(self, prefix: str) -> list[str]:
         with self._errors(f"listing {prefix}"):
@@ -357,6 +368,10 @@ class Store:
 
     def replace(self, key: str, content: bytes) -> None:
         self.backend.replace(key, content)
+
+    def remove(self, key: str) -> None:
+        """Take a record away that says what is so for now, such as who is at work; results and history are never removed."""
+        self.backend.remove(key)
 
     def read(self, key: str) -> bytes | None:
         try:

@@ -117,6 +117,9 @@ class Beside:
     def replace(self, key: str, content: bytes) -> None:
         self.scratch.replace(key, content)
 
+    def remove(self, key: str) -> None:
+        self.scratch.remove(key)
+
     def keys(self, prefix: str) -> list[str]:
         shared = [key for key in self.real.keys(prefix) if self._shared(key)]
         return sorted({*shared, *self.scratch.keys(prefix)})

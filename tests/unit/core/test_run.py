@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,34 @@ def test_the_git_state_of_a_place_without_git_is_empty(monkeypatch: pytest.Monke
     git_state.cache_clear()
     monkeypatch.setattr(run, "ROOT", tmp_path)
     assert git_state() == {"commit": "", "dirty": "false", "diff": ""}
+    git_state.cache_clear()
+
+
+def test_a_file_git_does_not_know_makes_the_tree_dirty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True)
+
+    def state() -> dict[str, str]:
+        git_state.cache_clear()
+        return git_state()
+
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / ".gitignore").write_text("*.pyc\n")
+    (tmp_path / "notes.txt").write_text("outside of the code\n")
+    (tmp_path / "pipelines" / "old.py").write_text("x = 1\n")
+    git("init", "--quiet")
+    git("add", ".gitignore", "pipelines")
+    git("commit", "--quiet", "-m", "first")
+    (tmp_path / "pipelines" / "old.pyc").write_text("ignored\n")
+    clean = state()
+    assert len(clean["commit"]) == 40
+    assert (clean["dirty"], clean["diff"]) == ("false", "")
+    (tmp_path / "pipelines" / "new.py").write_text("y = 2\n")
+    assert (state()["dirty"], state()["diff"]) == ("true", "Only here, unknown to git: pipelines/new.py\n")
+    (tmp_path / "pipelines" / "old.py").write_text("x = 3\n")
+    assert "+x = 3\n" in state()["diff"]
+    assert state()["diff"].endswith("pipelines/new.py\n")
     git_state.cache_clear()
 
 

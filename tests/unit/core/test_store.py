@@ -113,6 +113,11 @@ def test_records_are_created_once_and_replaced_freely(store: Store) -> None:
     assert store.read("a/2") is None
     assert store.keys("a/") == ["a/1"]
     assert store.keys("b/") == []
+    store.remove("a/1")
+    store.remove("a/1")
+    assert store.keys("a/") == []
+    assert store.read("a/1") is None
+    assert store.create("a/1", b"again")
 
 
 def test_one_of_many_threads_creates(store: Store) -> None:
