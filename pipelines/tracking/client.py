@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -30,6 +32,9 @@ PATIENCE = {
 """MLflow's own defaults retry for four minutes; here whoever called retries, with backoff, and says so."""
 
 _PING_SECONDS = 3.0
+_ANSWERED_LATELY = 10.0
+_answered: dict[tuple[int, str], float] = {}
+"""When a server last answered a ping of a process, on the monotonic clock."""
 
 
 def connect(settings: Settings) -> MlflowClient:
@@ -42,8 +47,9 @@ def connect(settings: Settings) -> MlflowClient:
 
 
 def ping(uri: str) -> None:
-    """Raise InfrastructureError unless something answers at an HTTP tracking URI; a database is not asked."""
-    if urlsplit(uri).scheme not in ("http", "https"):
+    """Raise InfrastructureError unless something answers at an HTTP tracking URI, or did seconds ago; a database is not asked."""
+    asked = (os.getpid(), uri)
+    if urlsplit(uri).scheme not in ("http", "https") or time.monotonic() - _answered.get(asked, -math.inf) < _ANSWERED_LATELY:
         return
     import requests
 
@@ -51,6 +57,7 @@ def ping(uri: str) -> None:
         requests.get(f"{uri.rstrip('/')}/health", timeout=_PING_SECONDS)
     except requests.RequestException as error:
         raise unreachable(uri, _root_cause(error)) from error
+    _answered[asked] = time.monotonic()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 The tracker is told of finished nodes and reads their artifacts; what is logged follows from the graph's `show` and from
 the evidence documents (`facts.py`). Processes that take part in one pipeline run agree on its MLflow run by an exclusive
-record in the store: whoever writes `runs/<project>/<run>/mlflow.json` first has opened it, the others delete their own.
+record in the store (`open_runs.py`): whoever writes it first has opened the run, the others delete their own.
+
+Every stage of every runner pays for what is asked of MLflow here, so it is asked little: one batch per run that a stage has
+something to say of. Files go straight to where the run's artifacts are.
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ from pipelines.core.graph import Node
 from pipelines.core.run import Run, git_state
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
-from pipelines.tracking import records
+from pipelines.tracking import open_runs, records
 from pipelines.tracking.client import answering, connect, is_error, ping
 from pipelines.tracking.facts import Facts, facts_of, flattened, metric_name
 from pipelines.tracking.leases import lease, why_gone
+from pipelines.tracking.open_runs import Claim, claim_key, claimed
 from pipelines.tracking.provenance import PER_TASK, RUN, provenance
 from pipelines.tracking.scrub import scrub, without_password
 
@@ -43,8 +47,8 @@ _STORE = "pipelines.store"
 _ERROR_TAGS = {"error.stage", "error.class", "error.message"}
 _LONGEST_TAG, _LONGEST_PARAM = 5000, 6000
 """MLflow's limits, in characters (tags: 8000 in some stores, 5000 in all)."""
-_BATCH = 100
-"""MLflow's limit of parameters and of tags in one call."""
+_BATCH, _METRICS = 100, 800
+"""Of parameters and of tags MLflow takes 100 in one call, of all three together 1000."""
 
 
 class MlflowTracker:
@@ -58,7 +62,8 @@ class MlflowTracker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._waiting: dict[str, list[tuple[Node, StageResult]]] = {}
-        self._known: dict[str, str] = {}
+        self._known: dict[str, Claim] = {}
+        self._params: dict[str, dict[str, str]] = {}
         self._here = without_password(settings.store)
 
     @cached_property
@@ -69,25 +74,14 @@ class MlflowTracker:
 
     def open(self, session: Session) -> str:
         """Id of the MLflow run of this pipeline run, opened when there is none yet; dead runs of the project are closed."""
-        with self._talking():
-            key = _claim_key(session.run.project, session.run.id)
-            run_id = self._known.get(key) or self._claimed(session.store, key)
-            if run_id is None:
-                experiment = self._experiment(session)
-                self._sweep(session.store, experiment, session.run)
-                run_id = self._claim(session.store, key, lambda: self._create(session, experiment))
-            elif key not in self._known:
-                self._revive(run_id)
-            self._known[key] = run_id
-        self._record_waiting(session, run_id)
-        return run_id
+        return self._open(session).run_id
 
     def record(self, session: Session, node: Node, result: StageResult) -> None:
         """Log a finished or reused node."""
         if result.reused and self._opened(session) is None:
             self._waiting.setdefault(session.run.id, []).append((node, result))
             return
-        self._log(session, self.open(session), node, result)
+        self._log(session, self._open(session), node, result)
 
     def failed(self, session: Session, node: Node, error: BaseException, outputs: Mapping[str, Ref]) -> None:
         """Log what went wrong, with the evidence the stage left. The run stays open: a retry may mend it.
@@ -100,35 +94,34 @@ class MlflowTracker:
             error.add_note(f"This failure is not in MLflow: {silence}")
 
     def finish(self, session: Session, status: Status) -> None:
-        """Close the run; nothing to close is fine. Stages still waiting to be recorded were all reused: they stay unsaid.
+        """Close the run, as FAILED when a node has failed and not succeeded since; nothing to close is fine.
 
-        Closing a run that has failed says nothing new when MLflow is down: the next run's sweep closes it.
+        Stages still waiting to be recorded were all reused: they stay unsaid. Closing a run that has failed says nothing new
+        when MLflow is down: the next run's sweep closes it.
         """
         self._waiting.pop(session.run.id, None)
-        run_id = self._opened(session)
-        if run_id is None:
+        run = self._opened(session)
+        if run is None:
+            self._sweep_if_any_died(session)
             return
+        status = "FAILED" if status == "FINISHED" and open_runs.errors(session) else status
         with contextlib.nullcontext() if status == "FINISHED" else contextlib.suppress(InfrastructureError), self._talking():
-            if status == "FINISHED":
-                for tag in _ERROR_TAGS & set(self.client.get_run(run_id).data.tags):
-                    self.client.delete_tag(run_id, tag)
-            self.client.set_terminated(run_id, status)
+            self.client.set_terminated(run.run_id, status)
+            open_runs.release(session.store, session.run.project, session.run.id)
 
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
         """Close runs of a project that nobody will finish any more; return their MLflow ids."""
         with self._talking():
             experiment = self.client.get_experiment_by_name(project)
             store = store or Store.open(self.settings.store, self.settings.home / "cache" / "store")
-            return self._sweep(store, experiment.experiment_id, None) if experiment else []
+            return self._sweep(store, project, experiment.experiment_id if experiment else None, None)
 
     def url(self, session: Session) -> str | None:
         """Page of the run in MLflow's UI; None when no run was opened or there is no server to show it."""
-        run_id = self._opened(session)
-        if run_id is None or urlsplit(self.settings.tracking).scheme not in ("http", "https"):
+        run = self._opened(session)
+        if run is None or urlsplit(self.settings.tracking).scheme not in ("http", "https"):
             return None
-        with self._talking():
-            experiment = self.client.get_run(run_id).info.experiment_id
-        return f"{without_password(self.settings.tracking).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return f"{without_password(self.settings.tracking).rstrip('/')}/#/experiments/{run.experiment}/runs/{run.run_id}"
 
     # opening ------------------------------------------------------------------------------------------------------------
 
@@ -139,21 +132,39 @@ class MlflowTracker:
         with answering(self.settings.tracking):
             yield
 
-    def _opened(self, session: Session) -> str | None:
-        key = _claim_key(session.run.project, session.run.id)
-        return self._known.get(key) or self._claimed(session.store, key)
+    def _opened(self, session: Session) -> Claim | None:
+        key = claim_key(session.run.project, session.run.id)
+        return self._known.get(key) or claimed(session.store, key)
 
-    def _claimed(self, store: Store, key: str) -> str | None:
-        record = store.read_json(key)
-        return None if record is None else str(record["run_id"])
+    def _open(self, session: Session) -> Claim:
+        key = claim_key(session.run.project, session.run.id)
+        if key not in self._known:
+            with self._talking():
+                self._known[key] = self._enter(session, key)
+        for node, result in self._waiting.pop(session.run.id, []):
+            self._log(session, self._known[key], node, result)
+        return self._known[key]
 
-    def _claim(self, store: Store, key: str, create: Callable[[], str]) -> str:
+    def _enter(self, session: Session, key: str) -> Claim:
+        """Open the run, or take part in it. One that was closed and goes on (a retried task) is running again."""
+        known = claimed(session.store, key)
+        if known is None:
+            open_runs.hold(session)  # before there is a run, so that none can be left behind unseen
+            experiment = self._experiment(session)
+            self._sweep(session.store, session.run.project, experiment, session.run)
+            return self._claim(session.store, key, lambda: self._create(session, experiment))
+        if not open_runs.held(session):
+            self.client.update_run(known.run_id, status="RUNNING")
+        open_runs.hold(session)
+        return known
+
+    def _claim(self, store: Store, key: str, create: Callable[[], Claim]) -> Claim:
         """Create a run and claim it; the loser of a race deletes its own and takes the winner's."""
         mine = create()
-        if store.create(key, json.dumps({"run_id": mine, "tracking": without_password(self.settings.tracking)}).encode()):
+        if open_runs.claim(store, key, mine):
             return mine
-        self.client.delete_run(mine)
-        theirs = self._claimed(store, key)
+        self.client.delete_run(mine.run_id)
+        theirs = claimed(store, key)
         assert theirs is not None, "claims are never deleted"
         return theirs
 
@@ -180,67 +191,74 @@ class MlflowTracker:
             self.client.restore_experiment(known.experiment_id)
         return str(known.experiment_id)
 
-    def _create(self, session: Session, experiment: str) -> str:
+    def _create(self, session: Session, experiment: str) -> Claim:
         """A run that already says everything about its origin, so that a claimed run is never half described."""
         import getpass
 
-        tags = provenance(session) | lease(session.run) | {_STORE: self._here}
-        tags |= {"mlflow.source.type": "JOB", "mlflow.source.name": f"pipelines {session.graph_name} {session.run.project}"}
-        tags |= {"mlflow.source.git.commit": tags["git.commit"], "mlflow.user": getpass.getuser()}
-        run_id: str = self.client.create_run(experiment, tags=_tags(tags), run_name=session.run.id).info.run_id
-        self._write(run_id, Facts(params=flattened(session.params.model_dump(mode="json"))))
+        origin = provenance(session)
+        more = {"mlflow.source.type": "JOB", "mlflow.source.name": f"pipelines {session.graph_name} {session.run.project}"}
+        more |= {"mlflow.source.git.commit": origin["git.commit"], "mlflow.user": getpass.getuser()}
+        made = self._make(session, experiment, session.run.id, origin, more)
+        self._write(made.run_id, Facts(params=flattened(session.params.model_dump(mode="json"))))
         if diff := git_state()["diff"]:
-            self.client.log_text(run_id, scrub(diff), "uncommitted.diff")
-        return run_id
+            with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
+                Path(folder, "uncommitted.diff").write_text(scrub(diff))
+                self._put(made, folder)
+        return made
 
-    def _child(self, session: Session, parent: str, candidate: str) -> str:
+    def _child(self, session: Session, parent: Claim, candidate: str) -> Claim:
         """The nested run of a candidate."""
-        key = _claim_key(session.run.project, session.run.id, candidate)
+        key = claim_key(session.run.project, session.run.id, candidate)
         if key not in self._known:
-
-            def create() -> str:
-                experiment = self.client.get_run(parent).info.experiment_id
-                tags = {"mlflow.parentRunId": parent, "candidate": candidate, _STORE: self._here}
-                tags |= provenance(session) | lease(session.run)
-                made: str = self.client.create_run(experiment, tags=_tags(tags), run_name=candidate).info.run_id
-                chosen = session.params.train.candidates.get(candidate, {})
-                self._write(made, Facts(params={"seed": session.params.seed, **flattened(chosen)}))
-                return made
-
-            self._known[key] = self._claimed(session.store, key) or self._claim(session.store, key, create)
+            tags = {"mlflow.parentRunId": parent.run_id, "candidate": candidate}
+            self._known[key] = claimed(session.store, key) or self._claim(
+                session.store, key, lambda: self._make(session, parent.experiment, candidate, parent.origin, tags)
+            )
         return self._known[key]
 
-    def _revive(self, run_id: str) -> None:
-        """A run that was closed and goes on (a retried task, a run swept too early) is running again."""
-        if self.client.get_run(run_id).info.status != "RUNNING":
-            self.client.update_run(run_id, status="RUNNING")
+    def _make(self, session: Session, experiment: str, name: str, origin: dict[str, str], tags: Mapping[str, str]) -> Claim:
+        told = {**origin, **tags, **lease(session.run), _STORE: self._here}
+        made = self.client.create_run(experiment, tags=_tags(told), run_name=name).info
+        self._params[made.run_id] = {}
+        return Claim(made.run_id, experiment, made.artifact_uri, origin, without_password(self.settings.tracking))
 
-    def _sweep(self, store: Store, experiment: str, successor: Run | None) -> list[str]:
+    # closing what others left -------------------------------------------------------------------------------------------
+
+    def _sweep_if_any_died(self, session: Session) -> None:
+        """A run that had nothing to say looks after the dead all the same, and asks MLflow only when the store knows of one.
+
+        What cannot be done now is left to the next run: this one has not needed MLflow for anything.
+        """
+        if open_runs.gone(session.store, session.run.project):
+            with contextlib.suppress(InfrastructureError):
+                self.sweep(session.run.project, session.store)
+
+    def _sweep(self, store: Store, project: str, experiment: str | None, successor: Run | None) -> list[str]:
+        gone = open_runs.gone(store, project, successor)  # before MLflow is asked, which then knows at least these
         closed = []
-        for run in self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000):
+        found = self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000) if experiment else []
+        for run in found:
             tags, run_id = run.data.tags, run.info.run_id
             if successor and tags.get(RUN) == successor.id:
                 continue
             reason = why_gone(tags, successor)
             if reason is None:
                 continue
-            claim = _claim_key(tags["pipelines.project"], tags[RUN], tags.get("candidate"))
-            if tags.get(_STORE) == self._here and self._claimed(store, claim) != run_id:
+            ours = claimed(store, claim_key(tags["pipelines.project"], tags[RUN], tags.get("candidate")))
+            if tags.get(_STORE) == self._here and (ours is None or ours.run_id != run_id):
                 self.client.delete_run(run_id)  # its process died between creating and claiming it
             else:
                 ended = {"error.class": "Killed", "error.message": f"closed by a later run: {reason}"}
                 self._write(run_id, Facts(tags=ended))
                 self.client.set_terminated(run_id, "FAILED")
             closed.append(run_id)
+        for dead in gone:
+            open_runs.release(store, project, dead)
         return closed
 
     # logging ------------------------------------------------------------------------------------------------------------
 
-    def _record_waiting(self, session: Session, run_id: str) -> None:
-        for node, result in self._waiting.pop(session.run.id, []):
-            self._log(session, run_id, node, result)
-
-    def _log(self, session: Session, run_id: str, node: Node, result: StageResult) -> None:
+    def _log(self, session: Session, run: Claim, node: Node, result: StageResult) -> None:
         """Everything about one node, in few calls."""
         records.remember(session, result)
         own = Facts(tags={f"stage.{node.name}.fingerprint": result.fingerprint, **lease(session.run)})
@@ -251,34 +269,49 @@ class MlflowTracker:
             own.tags["data.sha256"] = raw.digest
         with self._talking():
             told = self._facts(session, node, result)
+            own.add(told.pop(None, Facts()))
             for candidate, facts in told.items():
-                if candidate is not None:
-                    self._write(self._child(session, run_id, candidate), facts)
-            own.add(told.get(None, Facts()))
-            self._write(run_id, own)
-            target = self._child(session, run_id, node.candidate) if node.candidate else run_id
+                self._write(self._child(session, run, str(candidate)).run_id, facts)
+            if open_runs.forget_error(session, node.name):
+                own.tags |= self._mended(session, run)
+            self._write(run.run_id, own)
+            target = self._child(session, run, node.candidate) if node.candidate else run
             self._log_files(session, target, node, result)
             if node.candidate:
-                self.client.set_terminated(target, "FINISHED")
+                self.client.set_terminated(target.run_id, "FINISHED")
+
+    def _mended(self, session: Session, run: Claim) -> dict[str, str]:
+        """What the run's error tags must say now that a node that failed has succeeded; with no other one, they go."""
+        if left := open_runs.errors(session):
+            return left[0]
+        for tag in _ERROR_TAGS & set(self.client.get_run(run.run_id).data.tags):
+            self.client.delete_tag(run.run_id, tag)
+        return {}
 
     def _log_failure(self, session: Session, node: Node, error: BaseException, evidence: StageResult) -> None:
-        run_id = self.open(session)
-        message = str(error) or type(error).__name__
-        told = Facts(tags={"error.stage": node.name, "error.class": type(error).__name__, "error.message": message})
+        tags = {"error.stage": node.name, "error.class": type(error).__name__}
+        tags |= _tags({"error.message": str(error) or type(error).__name__})
+        open_runs.remember_error(session, node.name, tags)
+        run = self._open(session)
         with self._talking():
-            for facts in self._facts(session, node, evidence).values():
-                told.add(facts)
-            self._write(run_id, Facts(tags=lease(session.run)))
-            target = self._child(session, run_id, node.candidate) if node.candidate else run_id
-            for one in {run_id, target}:
-                self._write(one, told)
+            told = self._facts(session, node, evidence)
+            own = Facts(tags=tags | lease(session.run))
+            own.add(told.pop(None, Facts()))
+            for candidate, facts in told.items():
+                facts.tags |= tags if candidate == node.candidate else {}
+                self._write(self._child(session, run, str(candidate)).run_id, facts)
+            self._write(run.run_id, own)
+            target = self._child(session, run, node.candidate) if node.candidate else run
             self._log_files(session, target, node, evidence)
             if node.candidate:
-                self.client.set_terminated(target, "FAILED")
+                self.client.set_terminated(target.run_id, "FAILED")
 
     def _facts(self, session: Session, node: Node, result: StageResult) -> dict[str | None, Facts]:
-        """What the node's JSON outputs say, by candidate."""
+        """What the node's JSON outputs say, by candidate; a candidate's own node also says what it was asked."""
         told: dict[str | None, Facts] = {}
+        if node.candidate:
+            asked = session.params.train.candidates.get(node.candidate, {})
+            told[node.candidate] = Facts(params={"seed": session.params.seed, **flattened(asked)})
         for output in node.stage.writes:
             ref = result.outputs.get(output.name)
             if ref is None or ref.codec != "json" or output.show == "none":
@@ -287,7 +320,7 @@ class MlflowTracker:
                 told.setdefault(candidate, Facts()).add(facts)
         return told
 
-    def _log_files(self, session: Session, run_id: str, node: Node, result: StageResult) -> None:
+    def _log_files(self, session: Session, run: Claim, node: Node, result: StageResult) -> None:
         """The node's shown outputs as files, under the names the graph gives them."""
         shown = [output.name for output in node.stage.writes if output.show != "none" and output.name in result.outputs]
         if not shown:
@@ -295,25 +328,34 @@ class MlflowTracker:
         with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
             for name in shown:
                 export(session, result.outputs[name], Path(folder) / name)
-            self.client.log_artifacts(run_id, folder)
+            self._put(run, folder)
+
+    def _put(self, run: Claim, folder: str) -> None:
+        """Copy a folder's files to where the run's artifacts are."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(run.artifacts, self.settings.tracking).log_artifacts(folder)
 
     def _write(self, run_id: str, facts: Facts) -> None:
+        """Tell a run. MLflow refuses to change a parameter; what a repeated stage chose otherwise becomes a tag."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         tags = facts.tags | ({"mlflow.note.content": facts.note} if facts.note else {})
         params = {key: scrub(str(value))[:_LONGEST_PARAM] for key, value in facts.params.items()}
-        if params:  # MLflow refuses to change one; a repeated stage may have chosen others
-            there = self.client.get_run(run_id).data.params
+        if params:
+            if run_id not in self._params:
+                self._params[run_id] = dict(self.client.get_run(run_id).data.params)
+            there = self._params[run_id]
             tags |= {f"now.{key}": value for key, value in params.items() if there.get(key, value) != value}
             params = {key: value for key, value in params.items() if key not in there}
-        rows = (
-            [Metric(name, value, now, step) for name, value, step in facts.metrics],
-            [Param(key, value) for key, value in params.items()],
-            [RunTag(key, value) for key, value in _tags(tags).items()],
-        )
-        for start in range(0, max(len(each) for each in rows), _BATCH):
-            self.client.log_batch(run_id, *(each[start : start + _BATCH] for each in rows))
+        metrics = [Metric(name, value, now, step) for name, value, step in facts.metrics]
+        rows = ([Param(key, value) for key, value in params.items()], [RunTag(k, v) for k, v in _tags(tags).items()])
+        for n in range(max(-(-len(metrics) // _METRICS), *(-(-len(each) // _BATCH) for each in rows))):
+            few = (each[n * _BATCH : (n + 1) * _BATCH] for each in rows)
+            self.client.log_batch(run_id, metrics[n * _METRICS : (n + 1) * _METRICS], *few)
+        if params:
+            self._params[run_id] |= params
         if facts.dataset is not None:
             self.client.log_inputs(run_id, [_input(facts.dataset)])
 
@@ -340,10 +382,6 @@ def export(session: Session, ref: Ref, target: Path) -> None:
     else:
         ending = {"json": ".json", "text": ".txt"}.get(ref.codec, "")
         shutil.copyfile(path, target.with_name(target.name + ending))
-
-
-def _claim_key(project: str, run: str, candidate: str | None = None) -> str:
-    return f"runs/{project}/{run}/mlflow{'-' + candidate if candidate else ''}.json"
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:

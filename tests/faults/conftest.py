@@ -37,6 +37,13 @@ class Installation:
         out, errors = process.communicate(timeout=300)
         return process.returncode, out + errors
 
+    def doctor(self, *options: str) -> list[dict[str, str]]:
+        """What `pipelines doctor` found."""
+        command = [sys.executable, "-m", "pipelines", "doctor", "--json", *options]
+        said = subprocess.run(command, env=os.environ, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        found: list[dict[str, str]] = json.loads(said.stdout)
+        return found
+
     @property
     def session(self) -> Session:
         return Session(Run(project=self.project, profile="sample"), "training", Settings.load())

@@ -45,6 +45,20 @@ def test_killed_in_each_stage_in_turn(installation: Installation, undisturbed: d
     ends_right(installation)
 
 
+def test_doctor_closes_a_run_that_was_killed(installation: Installation) -> None:
+    code, said = installation.run(die_after="train-linear")
+    assert code == -9, said
+    assert "RUNNING" in installation.mlflow_runs()
+    only_looked = installation.doctor("--no-mend")
+    assert not [one for one in only_looked if one["state"] == "mended"]
+    assert "RUNNING" in installation.mlflow_runs()
+    mended = [one["what"] for one in installation.doctor() if one["state"] == "mended"]
+    assert len(mended) == 1
+    assert f"{installation.project}: 1 runs whose process was killed are closed as failed" in mended[0]
+    assert installation.mlflow_runs() == ["FAILED"]
+    assert not [one for one in installation.doctor() if one["state"] == "mended"]
+
+
 def test_a_full_disk_stops_the_run_and_loses_nothing(installation: Installation, undisturbed: dict[str, str]) -> None:
     for node in ("validate", "train-linear", "evaluate", "promote"):
         code, said = installation.run(full_in=node)

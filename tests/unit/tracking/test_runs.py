@@ -211,6 +211,140 @@ def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Ses
     assert MlflowTracker(settings).sweep("unheard-of") == []
 
 
+def kill_holder(session: Session) -> None:
+    """Make the record of who holds a run name a process that has ended."""
+    key = f"open-runs/{session.run.project}/{session.run.id}.json"
+    holder = session.store.read_json(key)
+    holder[HOLDER] = holder[HOLDER].rpartition(":")[0] + ":1.00"
+    session.store.replace(key, json.dumps(holder).encode())
+    client = connect(session.settings)
+    for run in all_runs(session.settings):
+        if run.data.tags[RUN] == session.run.id:
+            client.set_tag(run.info.run_id, HOLDER, holder[HOLDER])
+
+
+def test_a_run_in_which_everything_is_reused_closes_a_dead_one(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    dead, later = toy_session(), toy_session()
+    done = chain(dead)
+    record_all(MlflowTracker(settings), dead, done)
+    open_one = MlflowTracker(settings)
+    record_all(open_one, later, done, reused=True)
+    open_one.finish(later, "FINISHED")
+    assert parents(settings)[0].info.status == "RUNNING", "its process lives"
+    kill_holder(dead)
+    tracker = MlflowTracker(settings)
+    record_all(tracker, later, done, reused=True)
+    tracker.finish(later, "FINISHED")
+    [run] = parents(settings)
+    assert run.info.status == "FAILED"
+    assert dead.store.keys("open-runs/") == []
+    assert {run.info.status for run in all_runs(settings, only=run.info.run_id)} == {"FINISHED"}
+
+
+def test_with_nobody_dead_mlflow_is_not_even_asked(
+    toy_session: Sessions, chain: Chain, settings: Settings, free_port: int
+) -> None:
+    session = toy_session()
+    tracker = MlflowTracker(settings.model_copy(update={"tracking": f"http://127.0.0.1:{free_port}"}))
+    record_all(tracker, session, chain(session), reused=True)
+    tracker.finish(session, "FINISHED")
+    assert "client" not in vars(tracker)
+
+
+def test_a_dead_run_waits_while_mlflow_is_down(toy_session: Sessions, chain: Chain, settings: Settings, free_port: int) -> None:
+    dead, later = toy_session(), toy_session()
+    MlflowTracker(settings).open(dead)
+    kill_holder(dead)
+    down = MlflowTracker(settings.model_copy(update={"tracking": f"http://127.0.0.1:{free_port}"}))
+    record_all(down, later, chain(later), reused=True)
+    down.finish(later, "FINISHED")
+    assert len(dead.store.keys("open-runs/")) == 1
+    MlflowTracker(settings).finish(later, "FINISHED")
+    assert dead.store.keys("open-runs/") == []
+    assert [run.info.status for run in parents(settings)] == ["FAILED"]
+
+
+def test_a_process_that_died_before_it_had_a_run(toy_session: Sessions, settings: Settings, monkeypatch: Any) -> None:
+    dead = toy_session()
+    with monkeypatch.context() as dying:
+        dying.setattr(MlflowTracker, "_experiment", lambda self, session: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            MlflowTracker(settings).open(dead)
+    kill_holder(dead)
+    assert MlflowTracker(settings).sweep("toy") == []
+    assert dead.store.keys("open-runs/") == []
+
+
+def test_a_finished_run_is_held_by_nobody(toy_session: Sessions, settings: Settings) -> None:
+    session = toy_session()
+    tracker = MlflowTracker(settings)
+    tracker.open(session)
+    assert session.store.keys("open-runs/") == [f"open-runs/toy/{session.run.id}.json"]
+    tracker.finish(session, "KILLED")
+    assert session.store.keys("open-runs/") == []
+    assert parents(settings)[0].info.status == "KILLED"
+
+
+def test_a_stage_that_succeeds_does_not_mend_another_that_failed(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
+    session = toy_session()
+    done = chain(session)
+
+    def step(name: str, error: Exception | None = None) -> Any:
+        tracker, node = MlflowTracker(settings), session.graph.node(name)  # each is a process of its own
+        if error:
+            tracker.failed(session, node, error, {})
+            tracker.finish(session, "FAILED")
+        else:
+            tracker.record(session, node, done[name])
+            tracker.finish(session, "FINISHED")
+        [run] = parents(settings)
+        return run
+
+    step("train-linear", InfrastructureError("disk"))
+    step("train-centroid", InfrastructureError("memory"))
+    run = step("features")
+    assert (run.info.status, run.data.tags["error.message"]) == ("FAILED", "memory")
+    run = step("train-centroid")
+    assert (run.info.status, run.data.tags["error.stage"]) == ("FAILED", "train-linear")
+    run = step("train-linear")
+    assert run.info.status == "FINISHED"
+    assert not [tag for tag in run.data.tags if tag.startswith("error.")]
+
+
+def test_a_stage_of_its_own_process_asks_mlflow_little(
+    toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = toy_session()
+    done = chain(session)
+    client = connect(settings)
+    asked: list[str] = []
+    for name in ("create_run", "get_run", "log_batch", "update_run", "set_terminated", "search_runs", "get_experiment_by_name"):
+        real = getattr(client, name)
+        monkeypatch.setattr(client, name, lambda *a, _real=real, _name=name, **k: (asked.append(_name), _real(*a, **k))[1])
+    spent: dict[str, list[str]] = {}
+    for node in session.graph.nodes:
+        if node.name in done:
+            asked.clear()
+            MlflowTracker(settings).record(session, node, done[node.name])
+            spent[node.name] = list(asked)
+    assert spent["validate"] == spent["features"] == ["log_batch"]
+    assert spent["train-linear"] == ["create_run", "log_batch", "log_batch", "set_terminated"]
+    assert spent["evaluate"] == ["log_batch"] * 3, "the run and each candidate's"
+
+
+def test_more_than_mlflow_takes_at_once(toy_session: Sessions, settings: Settings) -> None:
+    from pipelines.tracking.facts import Facts
+
+    tracker = MlflowTracker(settings)
+    run_id = tracker.open(toy_session())
+    tags, params = {f"t{n}": "x" for n in range(250)}, {f"p{n}": n for n in range(150)}
+    tracker._write(run_id, Facts(metrics=[(f"m{n}", float(n), 0) for n in range(1700)], tags=tags, params=params))
+    data = connect(settings).get_run(run_id).data
+    assert {name for name in data.metrics if name[0] == "m"} == {f"m{n}" for n in range(1700)}
+    assert set(tags) <= set(data.tags)
+    assert set(params) <= set(data.params)
+
+
 def test_no_secret_is_logged(toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_PASSWORD", SECRET)
     monkeypatch.setattr(

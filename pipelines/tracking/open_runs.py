@@ -1,0 +1,111 @@
+"""What the store knows of MLflow's runs, so that MLflow is asked seldom, and not at all when there is nothing to tell it.
+
+::
+
+    runs/<project>/<run>/mlflow.json               which MLflow run a pipeline run is: a claim, written once
+    runs/<project>/<run>/mlflow-<candidate>.json   the same of a candidate's nested run
+    runs/<project>/<run>/errors/<node>.json        why a node failed; gone once it has succeeded
+    open-runs/<project>/<run>.json                 who holds a run that is open; gone once it is closed
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+from pipelines.core.execution import Session
+from pipelines.core.run import Run
+from pipelines.core.store import Store
+from pipelines.tracking.leases import lease, why_gone
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An MLflow run and all that writing to it takes."""
+
+    run_id: str
+    experiment: str
+    artifacts: str
+    """Where its artifacts are, a folder or URL."""
+    origin: dict[str, str]
+    """Provenance as it was when the run was opened."""
+    tracking: str
+    """The server that has it, without password."""
+
+
+def claim(store: Store, key: str, mine: Claim) -> bool:
+    """Write a claim unless there is one; say whether this call wrote it."""
+    return store.create(key, json.dumps(asdict(mine)).encode())
+
+
+def claimed(store: Store, key: str) -> Claim | None:
+    record = store.read_json(key)
+    return None if record is None else Claim(**record)
+
+
+def claim_key(project: str, run: str, candidate: str | None = None) -> str:
+    return f"runs/{project}/{run}/mlflow{'-' + candidate if candidate else ''}.json"
+
+
+# who is at work ---------------------------------------------------------------------------------------------------------
+
+
+def hold(session: Session) -> None:
+    """Say that a run is open and who holds it; said again, it renews the lease."""
+    run = session.run
+    holder = lease(run) | {f"{run.runner}.{key}": value for key, value in run.engine.items()}
+    session.store.replace(_open(run.project, run.id), json.dumps(holder).encode())
+
+
+def held(session: Session) -> bool:
+    """Whether the run is open."""
+    return session.store.read(_open(session.run.project, session.run.id)) is not None
+
+
+def release(store: Store, project: str, run: str) -> None:
+    """Say that a run is closed."""
+    store.remove(_open(project, run))
+
+
+def gone(store: Store, project: str, successor: Run | None = None) -> list[str]:
+    """Ids of the open pipeline runs that nobody will close any more."""
+    found = []
+    for key in store.keys(f"open-runs/{project}/"):
+        run, holder = PurePosixPath(key).stem, store.read_json(key)
+        if holder is None or (successor and run == successor.id):  # closed in the meantime, or our own
+            continue
+        if why_gone(holder, successor):
+            found.append(run)
+    return found
+
+
+def _open(project: str, run: str) -> str:
+    return f"open-runs/{project}/{run}.json"
+
+
+# what went wrong --------------------------------------------------------------------------------------------------------
+
+
+def remember_error(session: Session, node: str, told: dict[str, str]) -> None:
+    """Keep the tags that say why a node failed."""
+    session.store.replace(f"{_errors(session)}{node}.json", json.dumps(told).encode())
+
+
+def forget_error(session: Session, node: str) -> bool:
+    """A node has succeeded; say whether it had failed before."""
+    key = f"{_errors(session)}{node}.json"
+    if session.store.read(key) is None:
+        return False
+    session.store.remove(key)
+    return True
+
+
+def errors(session: Session) -> list[dict[str, str]]:
+    """The tags of every node that has failed and not succeeded since."""
+    found = (session.store.read_json(key) for key in session.store.keys(_errors(session)))
+    return [told for told in found if told is not None]
+
+
+def _errors(session: Session) -> str:
+    return f"runs/{session.run.project}/{session.run.id}/errors/"
