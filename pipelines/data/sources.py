@@ -214,7 +214,13 @@ def _own_files(ingest: Ingest, folder: Path) -> Fetched:
             shutil.copytree(path, folder, dirs_exist_ok=True)
     elif path.is_file():
         names = [file.name for file in entry(ingest.dataset).files] if ingest.dataset else []
-        transport.copy(str(path), folder / (names[0] if len(names) == 1 else path.name), lambda done, total, message: None)
+        name = names[0] if len(names) == 1 else path.name
+        if Path(name).suffix.lower() != path.suffix.lower():
+            raise DataError(
+                f"ingest.path is {ingest.path!r}, but {name!r}, whose place it takes, is read as {Path(name).suffix or 'it is'}; "
+                "save it in that format first"
+            )
+        transport.copy(str(path), folder / name, lambda done, total, message: None)
     else:
         raise DataError(f"ingest.path is {ingest.path!r}, and there is no such file or folder ({path.absolute()}); mend the path")
     files = contents(folder)

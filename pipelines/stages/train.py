@@ -29,6 +29,7 @@ def train(context: Context) -> dict[str, Any]:
     score = partial(project.score, params=validated(project.score_params, params.score, "params.yaml, score"))
     fitting, valid = context.read("train"), context.read("valid")
     with _place(context) as folder:
+        resumes = not context.run.fresh and folder != context.workdir
         training = Training(
             seed=params.seed,
             trials=params.train.trials,
@@ -36,7 +37,7 @@ def train(context: Context) -> dict[str, Any]:
             metric=params.evaluate.metric,
             greater_is_better=params.evaluate.greater_is_better,
             study=context.session.settings.study or f"journal://{folder / 'study.journal'}",
-            study_name="-".join((candidate, context.fingerprint[:16], *([context.run.id] if context.run.fresh else []))),
+            study_name="-".join((candidate, context.fingerprint[:16], *([] if resumes else [context.run.id]))),
             score=score,
             progress=context.progress,
             workdir=folder,

@@ -183,6 +183,15 @@ def test_a_file_of_ones_own_takes_the_place_of_the_catalogs(entry: Entry, settin
     assert sources.fetch(Ingest(path=str(own)), settings, seed=1).files == {"mine.csv": SHA256}
 
 
+def test_a_file_of_another_format_cannot_take_the_place_of_the_catalogs(entry: Entry, settings: Settings, tmp_path: Path) -> None:
+    own = tmp_path / "mine.parquet"
+    own.write_bytes(CONTENT)
+    with pytest.raises(
+        DataError, match=r"mine\.parquet', but 'demo\.csv', whose place it takes, is read as \.csv; save it in that format"
+    ):
+        fetch(settings, path=str(own))
+
+
 def test_a_folder_of_ones_own_is_taken_as_it_is(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "own" / "deep").mkdir(parents=True)
     (tmp_path / "own" / "deep" / "x").write_bytes(CONTENT)

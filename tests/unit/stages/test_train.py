@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,20 +76,26 @@ def test_a_killed_process_finds_its_checkpoints_again(spied: Any) -> None:
     assert found == ["half"]
 
 
-def test_two_processes_with_the_same_inputs_do_not_share_a_study(spied: Any) -> None:
-    places: list[Path] = []
+@pytest.mark.parametrize("storage", ["", "sqlite:///studies.db"])
+def test_two_processes_with_the_same_inputs_do_not_share_a_study(
+    spied: Any, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINES_STUDY", storage)
+    given: list[Training] = []
 
     def meanwhile(training: Training) -> None:
-        places.append(training.workdir)
+        given.append(training)
         with (training.workdir / "lock").open("w") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if len(places) == 1:
-            session, _ = spied(lambda training: places.append(training.workdir), fresh=False)
+        if len(given) == 1:
+            session, _ = spied(given.append, fresh=False)
             train(session)
 
     session, _ = spied(meanwhile)
     train(session)
-    assert places[0] != places[1]
+    first, second = given
+    assert first.workdir != second.workdir
+    assert first.study_name != second.study_name
 
 
 def test_an_outside_storage_is_used_and_a_fresh_run_starts_anew_in_it(spied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
