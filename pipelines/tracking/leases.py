@@ -14,6 +14,9 @@ from pipelines.core.run import Run
 LEASE = timedelta(hours=1)
 """How long a run may go without a word when its holder cannot be looked at; renewed with every finished stage."""
 
+_RENEWED = timedelta(minutes=5)
+"""A lease younger than this is not worth a write."""
+
 HOLDER, UNTIL = "lease.holder", "lease.until"
 _SEVERAL = "tasks"
 
@@ -22,6 +25,11 @@ def lease(run: Run) -> dict[str, str]:
     """Tags that say who holds the run: this process, or, where each stage is a process of its own, time alone."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}" if run.runner == "in_process" else _SEVERAL
     return {HOLDER: holder, UNTIL: (datetime.now(UTC) + LEASE).isoformat(timespec="seconds")}
+
+
+def is_old(tags: Mapping[str, str]) -> bool:
+    """Whether it is time to renew a lease."""
+    return datetime.fromisoformat(tags[UNTIL]) - datetime.now(UTC) < LEASE - _RENEWED
 
 
 def why_gone(tags: Mapping[str, str], successor: Run | None = None) -> str | None:

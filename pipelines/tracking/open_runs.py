@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.store import Store
-from pipelines.tracking.leases import lease, why_gone
+from pipelines.tracking.leases import HOLDER, is_old, lease, why_gone
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ def claim_key(project: str, run: str, candidate: str | None = None) -> str:
 
 
 def hold(session: Session) -> None:
-    """Say that a run is open and who holds it; said again, it renews the lease."""
-    run = session.run
-    holder = lease(run) | {f"{run.runner}.{key}": value for key, value in run.engine.items()}
-    session.store.replace(_open(run.project, run.id), json.dumps(holder).encode())
+    """Say that a run is open and who holds it; said again later on, it renews the lease."""
+    run, key = session.run, _open(session.run.project, session.run.id)
+    holder = lease(run) | {f"{run.runner}.{name}": value for name, value in run.engine.items()}
+    before = session.store.read_json(key)
+    if before is None or before[HOLDER] != holder[HOLDER] or is_old(before):
+        session.store.replace(key, json.dumps(holder).encode())
 
 
 def held(session: Session) -> bool:

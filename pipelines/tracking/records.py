@@ -20,8 +20,10 @@ from pipelines.core.store import Store
 def remember_run(session: Session) -> None:
     """Keep what was asked; once a run."""
     place = _place(session.run.project, session.run.id)
-    session.store.create(f"{place}/run.json", session.run.model_dump_json(indent=1).encode())
-    session.store.create(f"{place}/params.json", session.params.model_dump_json(indent=1).encode())
+    asked = {"params": session.params, "run": session.run}
+    for name, document in asked.items():
+        if session.store.read(f"{place}/{name}.json") is None:  # reading is cheaper than finding out by writing
+            session.store.create(f"{place}/{name}.json", document.model_dump_json(indent=1).encode())
 
 
 def remember(session: Session, result: StageResult) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipelines.core.run import Run
-from pipelines.tracking.leases import HOLDER, UNTIL, lease, why_gone
+from pipelines.tracking.leases import HOLDER, UNTIL, is_old, lease, why_gone
 
 
 def test_a_living_process_holds_its_run_however_long_it_takes() -> None:
@@ -50,3 +50,8 @@ def test_the_next_run_of_a_dag_proves_the_last_one_over() -> None:
 
 def test_runs_of_other_people_are_left_alone() -> None:
     assert why_gone({"mlflow.user": "ada"}) is None
+
+
+@pytest.mark.parametrize(("minutes", "old"), [(59, False), (50, True), (-5, True)])
+def test_a_lease_is_renewed_now_and_then(minutes: int, old: bool) -> None:
+    assert is_old({UNTIL: (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()}) == old

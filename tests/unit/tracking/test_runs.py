@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
 from pipelines.tracking.client import connect
-from pipelines.tracking.leases import HOLDER, lease
+from pipelines.tracking.leases import HOLDER, UNTIL, lease
 from pipelines.tracking.provenance import RUN
 from pipelines.tracking.runs import MlflowTracker
 
@@ -283,6 +284,19 @@ def test_a_finished_run_is_held_by_nobody(toy_session: Sessions, settings: Setti
     tracker.finish(session, "KILLED")
     assert session.store.keys("open-runs/") == []
     assert parents(settings)[0].info.status == "KILLED"
+
+
+def test_tasks_renew_their_lease_when_it_is_old(toy_session: Sessions, settings: Settings) -> None:
+    session = toy_session(runner="airflow", engine={"dag_id": "toy_training", "run_id": "one"})
+    key = f"open-runs/toy/{session.run.id}.json"
+    MlflowTracker(settings).open(session)
+    first = session.store.read_json(key)
+    assert first["airflow.dag_id"] == "toy_training"
+    for hours, renewed in ((0, False), (-1, True)):
+        until = datetime.fromisoformat(first[UNTIL]) + timedelta(hours=hours)
+        session.store.replace(key, json.dumps({**first, UNTIL: until.isoformat()}).encode())
+        MlflowTracker(settings).open(session)
+        assert (session.store.read_json(key)[UNTIL] != until.isoformat()) == renewed
 
 
 def test_a_stage_that_succeeds_does_not_mend_another_that_failed(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
