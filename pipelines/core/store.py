@@ -1,6 +1,6 @@
 """The artifact store: immutable objects named by content, and small keyed records that are created exactly once.
 
-Two backends share five methods, a folder and an S3 bucket. Everything is written whole or not at all: a folder by
+There are two backends with the same methods, a folder and an S3 bucket. Everything is written whole or not at all: a folder by
 temporary file, fsync and rename; S3 by its own atomic put.
 
 Layout::
@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from pipelines.core.artifacts import Manifest, Ref
 from pipelines.core.errors import DataError, InfrastructureError
@@ -59,18 +60,24 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    with disk_errors(f"writing {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    with _finished(path, io.BytesIO(content)) as temporary:
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _finished(target: Path, source: BinaryIO) -> Iterator[str]:
+    """A temporary file beside `target` that holds all of `source` and is on the disk; gone afterwards unless it was moved."""
+    with disk_errors(f"writing {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
+                shutil.copyfileobj(source, stream, _CHUNK)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
+            yield temporary
+        finally:
             Path(temporary).unlink(missing_ok=True)
-            raise
 
 
 class Backend(Protocol):
@@ -108,19 +115,9 @@ class FolderBackend:
         target = self.root / key
         if target.exists():
             return
-        with disk_errors(f"storing {source.name} in {self.root}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
-            try:
-                with os.fdopen(descriptor, "wb") as out, source.open("rb") as stream:
-                    shutil.copyfileobj(stream, out, _CHUNK)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.chmod(temporary, 0o444)
-                os.replace(temporary, target)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+        with source.open("rb") as stream, _finished(target, stream) as temporary:
+            os.chmod(temporary, 0o444)
+            os.replace(temporary, target)
 
     def download(self, key: str) -> Path:
         path = self.root / key
@@ -133,21 +130,12 @@ class FolderBackend:
 
     def create(self, key: str, content: bytes) -> bool:
         target = self.root / key
-        with disk_errors(f"writing {target}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
+        with _finished(target, io.BytesIO(content)) as temporary:
             try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                try:
-                    os.link(temporary, target)  # fails if the name is taken, whole content otherwise
-                except FileExistsError:
-                    return False
-                return True
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+                os.link(temporary, target)  # fails if the name is taken, whole content otherwise
+            except FileExistsError:
+                return False
+            return True
 
     def replace(self, key: str, content: bytes) -> None:
         write_atomically(self.root / key, content)
