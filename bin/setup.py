@@ -32,7 +32,6 @@ FROM_PIP = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
     "extra-index-url": ("UV_INDEX", " "),
     "find-links": ("UV_FIND_LINKS", ","),
-    "no-index": ("UV_NO_INDEX", " "),
     "trusted-host": ("UV_INSECURE_HOST", " "),
     "cert": ("SSL_CERT_FILE", " "),
     "client-cert": ("SSL_CLIENT_CERT", " "),
@@ -134,9 +133,9 @@ def lock(arguments: list[str]) -> None:
 
 def uv(env: dict[str, str], command: str, *arguments: str) -> None:
     """Run uv and show what it says, but for the list of all packages."""
-    process = subprocess.Popen(
-        [VENV / "bin" / "uv", "pip", command, "--python", PYTHON, *arguments], env=env, stderr=subprocess.PIPE, text=True
-    )
+    call = [VENV / "bin" / "uv", "pip", command, "--python", PYTHON, *only_links(), *arguments]
+    # from here, for uv reads dependency groups and its own configuration where it is called
+    process = subprocess.Popen(call, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
     for line in process.stderr or ():
         if not line.startswith((" + ", " - ", " ~ ")):
             sys.stderr.write(f"setup: {line}")
@@ -159,10 +158,17 @@ def uv_environment() -> dict[str, str]:
     env = os.environ | {"UV_PYTHON_DOWNLOADS": "never"}
     # like pip, look for a version in all indexes; the hashes in the lock make sure that it is the right file
     env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-    for option, values in pip_configuration().items():
-        name, separator = FROM_PIP[option]
-        env.setdefault(name, separator.join(values))
+    configured = pip_configuration()
+    for option, (name, separator) in FROM_PIP.items():
+        if option in configured:
+            env.setdefault(name, separator.join(configured[option]))
     return env
+
+
+def only_links() -> list[str]:
+    """The option that keeps uv away from every index, where pip is told so; uv has no variable for it."""
+    said = pip_configuration().get("no-index", ["no"])
+    return ["--no-index"] if said[-1].lower() in ("1", "true", "yes", "on", "y", "t") else []
 
 
 def pip_configuration() -> dict[str, list[str]]:
@@ -173,7 +179,7 @@ def pip_configuration() -> dict[str, list[str]]:
         key, _, value = line.partition("=")
         section, _, option = key.rpartition(".")
         option = {"default-timeout": "timeout"}.get(option, option)
-        if option in FROM_PIP and section in ORDER:
+        if option in (*FROM_PIP, "no-index") and section in ORDER:
             found[ORDER.index(section), option] = str(ast.literal_eval(value)).split()
     return {option: values for (_, option), values in sorted(found.items())}
 

@@ -17,13 +17,19 @@ Told = Callable[[str], dict[str, str]]
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """bin/setup.py, whose Python is one that a test makes."""
+    module = _load()
+    monkeypatch.setattr(module, "PYTHON", tmp_path / "python")
+    return module
+
+
+@pytest.fixture
+def told(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
     """uv's environment when `pip config list` prints the given text; names that were not set before only."""
-    setup = _load()
     for name in [*(name for name, _ in setup.FROM_PIP.values()), "UV_INDEX_STRATEGY"]:
         monkeypatch.delenv(name, raising=False)
     fake = tmp_path / "python"
-    monkeypatch.setattr(setup, "PYTHON", fake)
     before = set(os.environ)
 
     def environment(listing: str) -> dict[str, str]:
@@ -88,8 +94,21 @@ def test_pips_name_for_its_timeout_variable_is_known(told: Told) -> None:
     assert told(":env:.default-timeout='180'\n")["UV_HTTP_TIMEOUT"] == "180"
 
 
-def test_what_is_set_for_uv_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("listing", "options"),
+    [
+        ("", []),
+        (":env:.no-index='1'\n", ["--no-index"]),
+        ("global.no-index='true'\n", ["--no-index"]),
+        ("global.no-index='true'\n:env:.no-index='false'\n", []),
+    ],
+)
+def test_where_pip_asks_no_index_uv_asks_none(setup: ModuleType, told: Told, listing: str, options: list[str]) -> None:
+    assert told(listing) == ALWAYS
+    assert setup.only_links() == options
+
+
+def test_what_is_set_for_uv_stays(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_INDEX", "https://mine.example/simple")
-    setup = _load()
     monkeypatch.setattr(setup, "pip_configuration", lambda: {"extra-index-url": ["https://pip.example/simple"]})
     assert setup.uv_environment()["UV_INDEX"] == "https://mine.example/simple"
