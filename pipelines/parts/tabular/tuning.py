@@ -35,29 +35,20 @@ def search(
 
     Raises ConfigError for a storage URL that is none, InfrastructureError when the storage does not answer.
     """
-    with _storage_errors(training.study):
-        return _search(folds, space, start, training)
-
-
-def _search(
-    folds: Callable[[Values], Iterator[float]],
-    space: Callable[[Any], Values],
-    start: Mapping[str, Any],
-    training: Training,
-) -> tuple[Values, list[dict[str, Any]]]:
     import optuna
     from optuna.trial import TrialState
 
-    study = _open(training)
-    first = space(optuna.trial.FixedTrial(dict(start)))
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING)):
-        study.enqueue_trial(first)
-    deadline = time.monotonic() + training.seconds
-    while (done := len(_finished(study))) < training.trials and (done == 0 or time.monotonic() < deadline):
-        study.sampler = optuna.samplers.TPESampler(n_startup_trials=WARM_UP, seed=training.seed + done)
-        _run(study, folds, space)
-        training.progress(done + 1, training.trials, f"best {training.metric} {study.best_value:.4f}")
-    return space(optuna.trial.FixedTrial(study.best_params)), [_entry(trial) for trial in _finished(study)]
+    with _storage_errors(training.study):
+        study = _open(training)
+        first = space(optuna.trial.FixedTrial(dict(start)))
+        if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING)):
+            study.enqueue_trial(first)
+        deadline = time.monotonic() + training.seconds
+        while (done := len(_finished(study))) < training.trials and (done == 0 or time.monotonic() < deadline):
+            study.sampler = optuna.samplers.TPESampler(n_startup_trials=WARM_UP, seed=training.seed + done)
+            _run(study, folds, space)
+            training.progress(done + 1, training.trials, f"best {training.metric} {study.best_value:.4f}")
+        return space(optuna.trial.FixedTrial(study.best_params)), [_entry(trial) for trial in _finished(study)]
 
 
 def _run(study: Study, folds: Callable[[Values], Iterator[float]], space: Callable[[Any], Values]) -> None:
