@@ -106,6 +106,29 @@ def validation_summary(report: Mapping[str, Any]) -> RenderableType:
     return Group(head, *(Text(f"  {check.sentence()}", style=WARN) for check in failed))
 
 
+def features(document: Document) -> Iterator[Part]:
+    """Columns and rows, and each table of numbers the project has in its report, such as an ablation."""
+    report = document["features"]
+    if not report:
+        return
+    rows = "".join(f"; {count:,} {name} rows" for name, count in report.get("rows", {}).items())
+    tables = [
+        _numbers(name, table)
+        for name, table in report.items()
+        if name != "columns" and isinstance(table, Mapping) and all(isinstance(row, Mapping) for row in table.values())
+    ]
+    yield "Features", Group(Text(f"{len(report.get('columns', ()))} columns{rows}"), *tables)
+
+
+def _numbers(name: str, table: Mapping[str, Mapping[str, float]]) -> Table:
+    """Rows of named numbers; what a row does not have is left blank."""
+    heads = list(dict.fromkeys(head for row in table.values() for head in row))
+    shown = Table(name, *heads, box=None, padding=(0, 2, 0, 0), header_style=FAINT)
+    for label, row in table.items():
+        shown.add_row(label, *(f"{row[head]:.4f}" if head in row else "" for head in heads))
+    return shown
+
+
 def leaderboard(document: Document) -> Iterator[Part]:
     """Metrics down, models across: the winner first, the champion it met last."""
     board = document["leaderboard"]
@@ -203,6 +226,7 @@ PARTS: tuple[Callable[[Document], Iterator[Part]], ...] = (
     data,
     window,
     validation,
+    features,
     leaderboard,
     decision,
     drift,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from rich.console import Console
@@ -121,3 +122,12 @@ def test_drift_shows_what_moved_first() -> None:
 def test_addresses_are_printed_whole() -> None:
     place = "/a/very/long/" + "folder/" * 40 + "index.html"
     assert place in shown(links={"card": place, "mlflow": "http://127.0.0.1:5000/#/x"})
+
+
+def test_features_are_counted_and_what_groups_are_worth_is_shown() -> None:
+    ablation = {"source columns only": {"roc_auc": 0.841}, "contract": {"gain": 0.00499, "low": 0.001, "high": 0.01}}
+    report = {"columns": {"a": {"type": "int64", "doc": ""}, "b": {}}, "rows": {"train": 2763, "test": 921}, "ablation": ablation}
+    text = shown(features=report)
+    assert re.search(r"Features +2 columns; 2,763 train rows; 921 test rows", text)
+    assert re.search(r"ablation +roc_auc +gain +low +high", text)
+    assert re.search(r"contract +0\.0050 +0\.0010 +0\.0100", text)
