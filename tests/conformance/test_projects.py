@@ -11,7 +11,13 @@ from pipelines.core.discovery import find_projects
 
 HERE = ("in_process",)
 CASES = [
-    pytest.param(project, check, runner, id=f"{project}-{check}{f'-{runner}' if runner else ''}", marks=marks)
+    pytest.param(
+        project,
+        check,
+        runner,
+        id=f"{project}-{check}{f'-{runner}' if runner else ''}",
+        marks=[*marks, pytest.mark.xdist_group(f"conformance-{project}")],  # its chains are run once, by one worker
+    )
     for project in find_projects(extra=())
     for runners, marks in ((HERE, []), (("dvc", "airflow"), [pytest.mark.integration, pytest.mark.slow]))
     for check, runner in ((one.name, runner) for one, runner in cases(runners))

@@ -81,7 +81,7 @@ def quiet() -> Console:
     return Console(file=io.StringIO())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not the session: an idle stack costs the tests after it a quarter of a core
 def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) -> Iterator[Installation]:
     base = tmp_path_factory.mktemp("airflow")
     projects, dags = base / "projects", base / "dags"
