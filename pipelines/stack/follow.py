@@ -187,9 +187,10 @@ def _tasks(airflow: Airflow, base: str, graph: Graph) -> list[Task]:
 
 
 def _candidate(one: dict[str, Any], graph: Graph) -> str:
-    """The name Airflow shows for a mapped task, which it knows only once the task has begun."""
-    index = one["map_index"]
-    return str(one["rendered_map_index"] or (graph.candidates[index] if index < len(graph.candidates) else index))
+    """The name Airflow shows for a mapped task. Until the task has begun, Airflow knows only its index."""
+    index, shown = one["map_index"], one["rendered_map_index"]
+    known = shown in (None, str(index)) and index < len(graph.candidates)
+    return str(graph.candidates[index] if known else shown or index)
 
 
 def _collect(airflow: Airflow, base: str, one: Task, followed: Followed) -> None:

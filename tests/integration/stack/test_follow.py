@@ -44,3 +44,12 @@ def test_a_run_behind_another_says_for_which_it_waits(settings: Settings, toy: D
     said = "waiting for the-one-before to end: toy_training runs one at a time"
     assert said in out.getvalue()
     assert terminal or out.getvalue().count(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "rendered", "name"), [(0, None, "linear"), (1, "1", "centroid"), (1, "later", "later"), (7, "7", "7")]
+)
+def test_a_mapped_task_has_its_candidates_name_from_the_start(
+    toy: Definition, index: int, rendered: str | None, name: str
+) -> None:
+    assert follow._candidate({"map_index": index, "rendered_map_index": rendered}, toy.training) == name

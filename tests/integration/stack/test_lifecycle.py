@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,7 @@ from pipelines import stack
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.settings import ROOT, Settings
 from pipelines.stack import lifecycle, state
+from pipelines.stack import processes as processes_module
 from pipelines.stack.environment import Ports
 from pipelines.stack.processes import Started
 from tests.conftest import find_free_port
@@ -181,6 +182,20 @@ def tight(small: Settings, tmp_path: Path) -> Iterator[Settings]:
         assert stack.down(on_disk, console=console()) == 0, "the failed start left something running"
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
+    """Every process that is started, recorded or not."""
+    seen: list[Started] = []
+    start = processes_module.start
+
+    def noting(name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> Started:
+        seen.append(start(name, command, env, log))
+        return seen[-1]
+
+    monkeypatch.setattr(lifecycle, "start", noting)
+    return seen
+
+
 def test_a_full_disk_before_the_first_process_is_named(tight: Settings) -> None:
     _fill(tight.home)
     with pytest.raises(InfrastructureError, match=r"No space left on device.*the disk is full; free some space"):
@@ -188,16 +203,12 @@ def test_a_full_disk_before_the_first_process_is_named(tight: Settings) -> None:
     assert processes(tight) == ()
 
 
-def test_a_stack_on_a_full_disk_can_be_stopped_and_none_is_started_beside_it(
-    tight: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_on_a_full_disk_can_be_stopped_and_none_is_started_on_it(tight: Settings, started: list[Started]) -> None:
     stack.up(tight, wanted=ports(), console=console())
     known = processes(tight)
+    started.clear()
     _fill(tight.home)
     assert stack.down(tight, console=console()) == 4
-    started: list[Started] = []
-    start = lifecycle.start
-    monkeypatch.setattr(lifecycle, "start", lambda *rest: started.append(start(*rest)) or started[-1])
     with pytest.raises(InfrastructureError, match="the disk is full; free some space"):
         stack.up(tight, wanted=ports(), console=console())
     assert 1 <= len(started) < 3, "the first whose record cannot be written is the last that is started"
@@ -205,17 +216,11 @@ def test_a_stack_on_a_full_disk_can_be_stopped_and_none_is_started_beside_it(
 
 
 def test_a_disk_that_fills_while_starting_is_named_and_nothing_goes_on(
-    tight: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tight: Settings, started: list[Started], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good, noted = lifecycle.commands, tmp_path / "pids"
-    program = (
-        f"import os; open({str(noted)!r}, 'w').write(str(os.getppid())); os.system('head -c 9m /dev/zero >{tight.home}/log')"
-    )
-    fills = [sys.executable, "-c", f"{program}; raise SystemExit(1)"]
+    good = lifecycle.commands
+    fills = [sys.executable, "-c", f"import os; os.system('head -c 9m /dev/zero > {tight.home}/filler'); raise SystemExit(1)"]
     monkeypatch.setattr(lifecycle, "commands", lambda s, p: good(s, p) | {"scheduler": fills})
-    started: list[Started] = []
-    start = lifecycle.start
-    monkeypatch.setattr(lifecycle, "start", lambda *rest: started.append(start(*rest)) or started[-1])
     with pytest.raises(InfrastructureError, match=r"the disk (of .* )?is full; free some space"):
         stack.up(tight, wanted=ports(), console=console())
     assert len(started) == 3
