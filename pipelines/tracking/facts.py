@@ -1,6 +1,7 @@
 """What an artifact says that is worth searching and plotting: metrics with intervals, tags, parameters, the data set.
 
-Each document of `pipelines.core.evidence` has a reader here; of any other JSON the numbers are taken as they are.
+Each document of `pipelines.core.evidence` has a reader here; of any other JSON the numbers are taken as they are. A reader
+imports its document's model itself: most tasks that run in a process of their own read none of these.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.core.evidence import Decision, Drift, Estimate, Leaderboard, Verdict
 from pipelines.core.graph import Output
+
+if TYPE_CHECKING:
+    from pipelines.core.evidence import Estimate
 
 Metric = tuple[str, float, int]
 """Name, value, step."""
@@ -130,6 +133,8 @@ def _fit(document: dict[str, Any]) -> ByRun:
 
 
 def _leaderboard(document: dict[str, Any]) -> ByRun:
+    from pipelines.core.evidence import Leaderboard
+
     board = Leaderboard.model_validate(document)
     told: ByRun = {None: Facts(metrics=[("test_rows", board.rows, 0)])}
     for score in board.scores:
@@ -149,6 +154,8 @@ def _leaderboard(document: dict[str, Any]) -> ByRun:
 
 
 def _decision(document: dict[str, Any]) -> ByRun:
+    from pipelines.core.evidence import Decision
+
     decision = Decision.model_validate(document)
     verdict = "accepted" if decision.promote else "refused"
     lines = [
@@ -174,6 +181,8 @@ def _promotion(document: dict[str, Any]) -> ByRun:
 
 
 def _drift(document: dict[str, Any]) -> ByRun:
+    from pipelines.core.evidence import Drift
+
     drift = Drift.model_validate(document)
     metrics: list[Metric] = [("drift.rows", drift.rows, 0), ("drift.channels", len(drift.drifted), 0)]
     metrics += [
@@ -185,6 +194,8 @@ def _drift(document: dict[str, Any]) -> ByRun:
 
 
 def _verdict(document: dict[str, Any]) -> ByRun:
+    from pipelines.core.evidence import Verdict
+
     verdict = Verdict.model_validate(document)
     tags = {"verdict": verdict.outcome, "verdict.window": verdict.window, "verdict.champion": str(verdict.champion)}
     return {None: Facts(tags=tags, note=verdict.recommendation)}
