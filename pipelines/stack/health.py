@@ -25,6 +25,8 @@ def healthy(ports: Ports, processes: Iterable[Started], *, mlflow: bool, timeout
     with httpx.Client(timeout=timeout, trust_env=False) as client:
         try:
             report = client.get(f"{ports.airflow_url}/api/v2/monitor/health").raise_for_status().json()
+            # the part that tasks talk to is built at its first request, which takes seconds: now, not in the first task
+            client.get(f"{ports.airflow_url}/execution/health").raise_for_status()
             found.add("api-server")
             found.update(ours for theirs, ours in _PARTS.items() if _beats(report.get(theirs) or {}, theirs, began.get(ours, 0)))
         except (httpx.HTTPError, ValueError):

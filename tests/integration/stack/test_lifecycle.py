@@ -149,6 +149,19 @@ def test_a_process_that_dies_at_the_start_shows_the_end_of_its_log(small: Settin
     assert processes(small) == ()
 
 
+def test_tasks_api_is_built_before_airflow_counts_as_healthy(small: Settings) -> None:
+    """Its first request takes seconds, which must not be those of the first task."""
+    wanted = ports()
+    Path(small.home).mkdir()
+    asked = small.home / "asked"
+    script = Path(lifecycle.commands(small, wanted)["api-server"][1])
+    script.write_text(
+        STAND_IN.replace("self.send_response(200)", f"print(self.path, file=open({str(asked)!r}, 'a')); self.send_response(200)")
+    )
+    stack.up(small, wanted=wanted, console=console())
+    assert "/execution/health" in asked.read_text().split()
+
+
 def test_patience_has_an_end(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     good = lifecycle.commands
     monkeypatch.setattr(lifecycle, "commands", lambda s, p: good(s, p) | {"mlflow": good(s, p)["scheduler"]})
