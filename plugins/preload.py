@@ -1,7 +1,8 @@
 """Import the usual heavy libraries once, in the scheduler, before it forks its workers: every task then starts warm.
 
-Third-party libraries only. Code of ours must be read fresh by every task, so nothing of `pipelines` is imported here.
-Importing starts no parallel region and no thread pool, which is what makes forking afterwards safe.
+The platform's own modules are imported too, and a task must never run old code: each forked process compares their files
+with what was imported, and forgets all of them when one has changed, so that they are read afresh. A project's code is
+always read by the task. Importing starts no parallel region and no thread pool, which is what makes forking afterwards safe.
 
 PIPELINES_PRELOAD=0 turns it off; PIPELINES_PRELOAD=torch,transformers adds to the list.
 """
@@ -13,6 +14,8 @@ import logging
 import os
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 LIBRARIES = (
     "pandas",
@@ -44,6 +47,9 @@ LIBRARIES = (
     "boto3",
 )
 
+OURS = ("pipelines.runners.airflow_task",)
+"""What every task of ours imports, and with it the core and the tracker."""
+
 
 def preload(names: tuple[str, ...]) -> dict[str, float]:
     """Import what is installed of these; seconds by name. What is missing is left out: a task that needs it will say so."""
@@ -59,10 +65,36 @@ def preload(names: tuple[str, ...]) -> dict[str, float]:
     return seconds
 
 
+def stamps() -> dict[str, tuple[int, int] | None]:
+    """Each file of ours that has been imported, with its time of change and its size; None when it is gone."""
+    files = {getattr(module, "__file__", None) for name, module in list(sys.modules.items()) if _ours(name)}
+    return {file: _stamp(file) for file in files if file}
+
+
+def forget_if_changed(imported: dict[str, tuple[int, int] | None]) -> None:
+    """Drop all modules of ours when a file of theirs is no longer the one that was imported."""
+    if any(_stamp(file) != stamp for file, stamp in imported.items()):
+        for name in [name for name in sys.modules if _ours(name)]:
+            del sys.modules[name]
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] == "pipelines"
+
+
+def _stamp(file: str) -> tuple[int, int] | None:
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
 setting = os.environ.get("PIPELINES_PRELOAD", "1")
 if sys.argv[1:2] == ["scheduler"] and setting != "0":
     extra = tuple(name.strip() for name in setting.split(",") if name.strip() != "1")
-    took = preload((*LIBRARIES, *extra))
+    took = preload((*LIBRARIES, *extra, *OURS))
+    os.register_at_fork(after_in_child=partial(forget_if_changed, stamps()))
     if any(seconds >= 0.1 for seconds in took.values()):  # a forked worker has them all, and its log is the task's
         logging.getLogger(__name__).info(
             "preload: %d libraries in %.1f s (%s)",

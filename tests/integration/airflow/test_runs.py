@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group
 NODES = ["ingest", "validate", "features", "train-linear", "train-centroid", "evaluate", "promote", "baseline"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first(_installation: Installation) -> Followed:
     """The toy's first run, which everything looks at."""
     with pytest.MonkeyPatch.context() as patch:

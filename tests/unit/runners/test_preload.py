@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,28 @@ runpy.run_path({plugin!r})
 print(json.dumps(asked))
 """
 
+FORKED = """
+import os, runpy, sys
+from pathlib import Path
+plugin = runpy.run_path({plugin!r})
+import pipelines.part
+os.register_at_fork(after_in_child=lambda stamps=plugin["stamps"](): plugin["forget_if_changed"](stamps))
+change, file = {change!r}, Path(pipelines.part.__file__)
+if change == "gone":
+    file.unlink()
+elif change:
+    file.write_text(change)
+if os.fork() == 0:
+    print("child", end=" ")
+    try:
+        import pipelines.part
+    except ModuleNotFoundError as error:
+        print(type(error).__name__, end=" ")
+    os._exit(0)
+os.wait()
+print("ends")
+"""
+
 
 def asked(command: str, setting: str | None) -> list[str]:
     """What the plugin would import in such a process."""
@@ -34,10 +57,25 @@ def asked(command: str, setting: str | None) -> list[str]:
 
 
 @pytest.mark.parametrize("setting", [None, "1"])
-def test_the_scheduler_imports_third_party_libraries_only(setting: str | None) -> None:
+def test_the_scheduler_imports_libraries_and_the_platform_but_no_project(setting: str | None) -> None:
     found = asked("scheduler", setting)
-    assert {"pandas", "sklearn.pipeline", "xgboost", "mlflow.pyfunc"} <= set(found)
-    assert not [name for name in found if name.startswith("pipelines")], "code of ours is read fresh by every task"
+    assert {"pandas", "sklearn.pipeline", "xgboost", "mlflow.pyfunc", "pipelines.runners.airflow_task"} <= set(found)
+    assert not [name for name in found if name.startswith("pipelines.projects")], "a project's code is read by every task"
+
+
+@pytest.mark.parametrize("change", ["", "print('new', end=' ')", "gone"])
+def test_a_forked_process_never_runs_old_code_of_ours(tmp_path: Path, change: str) -> None:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "__init__.py").touch()
+    (tmp_path / "pipelines" / "part.py").write_text("print('read', end=' ')\n")
+    program = FORKED.format(plugin=str(ROOT / "plugins" / "preload.py"), change=change)
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-u", "-c", program]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == {
+        "": ["read", "child", "ends"],  # the child did not read it again
+        "gone": ["read", "child", "ModuleNotFoundError", "ends"],
+    }.get(change, ["read", "child", "new", "ends"])
 
 
 def test_it_can_be_turned_off() -> None:
@@ -45,7 +83,12 @@ def test_it_can_be_turned_off() -> None:
 
 
 def test_it_can_be_added_to() -> None:
-    assert asked("scheduler", "torch, transformers") == [*asked("scheduler", None), "torch", "transformers"]
+    assert asked("scheduler", "torch, transformers") == [
+        *asked("scheduler", None)[:-1],
+        "torch",
+        "transformers",
+        "pipelines.runners.airflow_task",
+    ]
 
 
 @pytest.mark.parametrize("command", ["api-server", "dag-processor", "triggerer"])
