@@ -76,8 +76,12 @@ def screens() -> None:
         page.goto(f"{state.airflow_url}/dags/churn_training/runs/{runs['dag_runs'][0]['dag_run_id']}")
         page.wait_for_timeout(5000)
         page.screenshot(path=IMAGES / "airflow.png")
-        page.goto(f"{state.mlflow_url}/#/models/churn")
+        asked = {"experiment_ids": ["1"], "max_results": 1, "filter": "tags.`pipelines.graph` = 'training'"}
+        found = page.request.post(f"{state.mlflow_url}/api/2.0/mlflow/runs/search", data=asked).json()
+        page.goto(f"{state.mlflow_url}/#/experiments/1/runs/{found['runs'][0]['info']['run_id']}")
         page.wait_for_timeout(5000)
+        for close in page.query_selector_all("[aria-label=Close]"):  # of the assistant that MLflow opens at the first visit
+            close.click()
         page.screenshot(path=IMAGES / "mlflow.png")
         browser.close()
 
