@@ -21,7 +21,7 @@ down: ## stop exactly what was started
 	@if [ -x $(PIPELINES) ]; then $(PIPELINES) stack down; else echo "nothing was set up, so nothing runs"; fi
 
 test: setup ## every test, those on a real Airflow included
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests pipelines
+	@.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests pipelines
 
 lint: setup ## style, types, layers, projects, files of containers and workflows
 	@.venv/bin/ruff format --check .

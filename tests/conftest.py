@@ -22,6 +22,22 @@ from pipelines.core.settings import ROOT, Settings, quiet_environment
 TOY = Path(__file__).parent / "projects" / "toy"
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share a costly fixture go to one worker: a folder of integration or project tests, elsewhere a file.
+
+    (`--dist loadgroup` groups nothing here: pytest-xdist 3.8 marks the groups in an attribute that pytest 9.2 no longer reads.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPlace(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            whole = file.startswith(("tests/integration/", "tests/unit/projects/"))
+            return file.rpartition("/")[0] if whole else file
+
+    return ByPlace(config, log)
+
+
 @pytest.fixture(scope="session")
 def mirror() -> str | None:
     """Where the real data are: `PIPELINES_MIRROR`, or `shared/mirror` beside the checkout; None when there is neither."""

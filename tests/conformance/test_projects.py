@@ -16,7 +16,7 @@ CASES = [
         check,
         runner,
         id=f"{project}-{check}{f'-{runner}' if runner else ''}",
-        marks=[*marks, pytest.mark.xdist_group(f"conformance-{project}")],  # its chains are run once, by one worker
+        marks=marks,
     )
     for project in find_projects(extra=())
     for runners, marks in ((HERE, []), (("dvc", "airflow"), [pytest.mark.integration, pytest.mark.slow]))

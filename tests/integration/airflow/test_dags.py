@@ -13,7 +13,7 @@ from pipelines.stack import state
 from pipelines.stack.environment import Ports
 from tests.integration.airflow.conftest import Installation, quiet
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_dags_are_owned_tagged_documented_and_scheduled(installation: Installation) -> None:

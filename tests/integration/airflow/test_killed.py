@@ -18,7 +18,7 @@ from pipelines.core.run import Run
 from pipelines.stack.follow import Followed
 from tests.integration.airflow.conftest import Installation
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SLOW = '''
 """The toy, which the first time it is fitted writes down its process id and does not come back."""

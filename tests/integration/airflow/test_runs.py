@@ -20,7 +20,7 @@ from pipelines.stack.follow import Followed
 from pipelines.tracking.runs import MlflowTracker
 from tests.integration.airflow.conftest import Installation
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 NODES = ["ingest", "validate", "features", "train-linear", "train-centroid", "evaluate", "promote", "baseline"]
 

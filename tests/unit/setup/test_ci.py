@@ -76,9 +76,12 @@ def test_make_test_ends_with_pytest_and_needs_no_terminal(tmp_path: Path) -> Non
     """The recipe is pytest and nothing after it; closed standard input is no reason to stop."""
     recipe = subprocess.run(["make", "-n", "-C", str(ROOT), "test"], capture_output=True, text=True, check=True).stdout
     commands = [line for line in recipe.splitlines() if not line.startswith("make")]
-    assert commands == ["bin/setup", ".venv/bin/python -m pytest -n 2 --dist loadgroup tests pipelines"]
+    assert commands == ["bin/setup", ".venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests pipelines"]
     (tmp_path / "test_one.py").write_text("def test_one(): pass\n")
-    command = "exec .venv/bin/python -m pytest -q -n 2 --dist loadgroup -p no:cacheprovider -c /dev/null " + str(tmp_path)
+    command = (
+        "exec .venv/bin/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder -p no:cacheprovider -c /dev/null "
+        + str(tmp_path)
+    )
     done = subprocess.run(
         ["sh", "-c", f"{command} <&-"], cwd=ROOT, env={**os.environ, "CI": "true"}, capture_output=True, text=True, check=False
     )
