@@ -7,14 +7,14 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.core.discovery import Definition
+from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.settings import ROOT, Settings, quiet_environment
@@ -45,8 +45,14 @@ def mirror() -> str | None:
     return os.environ.get("PIPELINES_MIRROR") or (str(beside) if beside.is_dir() else None)
 
 
+@pytest.fixture(autouse=True)
+def _projects_of_this_test_only() -> None:
+    """Each test has a `toy` of its own, and a module once imported would stay."""
+    forget_projects()
+
+
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """An installation of its own; the environment names it, so that child processes share it."""
     quiet_environment()
     for name in [name for name in os.environ if name.startswith(("PIPELINES_", "MLFLOW_", "AIRFLOW"))]:
@@ -56,8 +62,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setenv("PIPELINES_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield Settings.load()
-    forget_projects(tmp_path)
+    return Settings.load()
 
 
 @pytest.fixture
@@ -105,12 +110,12 @@ def write_toy_data(path: Path, rows: int = 600, seed: int = 1) -> None:
     np.savetxt(path, np.column_stack([x, y]), delimiter=",", fmt=["%.6f", "%.6f", "%d"])
 
 
-def forget_projects(place: Path) -> None:
-    """Undo what finding and importing the projects below a folder left in this process."""
+def forget_projects() -> None:
+    """Undo what finding and importing projects outside the package left in this process."""
     package = importlib.import_module("pipelines.projects")
-    package.__path__[:] = [entry for entry in package.__path__ if not entry.startswith(str(place))]
+    package.__path__[:] = [entry for entry in package.__path__ if Path(entry) == SHIPPED]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
-        if name.startswith("pipelines.projects.") and file.startswith(str(place)):
+        if name.startswith("pipelines.projects.") and not Path(file).is_relative_to(SHIPPED):
             del sys.modules[name]
             vars(package).pop(name.split(".")[2], None)

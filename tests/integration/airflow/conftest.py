@@ -20,7 +20,7 @@ from pipelines.stack import state
 from pipelines.stack.client import Airflow
 from pipelines.stack.environment import Ports
 from pipelines.stack.secrets import password
-from tests.conftest import TOY, find_free_port, forget_projects, write_toy_data
+from tests.conftest import TOY, find_free_port, write_toy_data
 
 SHAKY = '''
 """The toy, whose disk fails the first time it is read."""
@@ -112,7 +112,6 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
             known = state.load(settings.home)
             families += [process for one in (known.processes if known else ()) for process in one.family()]
             embedded.down(settings, console=quiet())
-            forget_projects(projects)
     left = [process for process in families if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left, f"`down` left processes running: {left}"
 

@@ -106,6 +106,7 @@ def test_a_signal_ends_a_run_cleanly(toy: Definition, tmp_path: Path, number: in
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a job in the background ignores it
     )
     assert process.stderr is not None
     assert "ingest" in process.stderr.readline()

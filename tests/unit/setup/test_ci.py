@@ -82,8 +82,7 @@ def test_make_test_ends_with_pytest_and_needs_no_terminal(tmp_path: Path) -> Non
         "exec .venv/bin/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder -p no:cacheprovider -c /dev/null "
         + str(tmp_path)
     )
-    done = subprocess.run(
-        ["sh", "-c", f"{command} <&-"], cwd=ROOT, env={**os.environ, "CI": "true"}, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "CI": "true", "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(["sh", "-c", f"{command} <&-"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().splitlines()[-1].startswith("1 passed")
