@@ -132,7 +132,7 @@ def test_a_half_finished_start_is_cleaned_away(small: Settings) -> None:
     assert known is not None
     left = known.processes[0]
     for one in known.processes[1:]:
-        os.kill(one.pid, signal.SIGKILL)
+        os.killpg(one.pid, signal.SIGKILL)
     state.save(small.home, known.model_copy(update={"processes": (left,)}))
     assert not stack.up(small, wanted=ports(), console=console()).reused
     assert not left.alive
