@@ -28,12 +28,12 @@ from pipelines.core.codecs import Codec
 from pipelines.core.config import Split
 from pipelines.core.contract import Arrays, Checked, Featured, Probes, Project, Splits, Window
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.parts.splitting import by_time, three_way
 from pipelines.parts.tabular.codecs import Parquet
 from pipelines.parts.tabular.loading import PATTERNS, read_folder
 from pipelines.parts.tabular.parse import parse, settle
 from pipelines.parts.tabular.rows import TableProbes, given, refuse
 from pipelines.parts.tabular.schema import Schema
-from pipelines.parts.tabular.splitting import by_time, three_way
 
 Model = TypeVar("Model")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +22,14 @@ _SPREAD = 0x9E3779B97F4A7C15
 
 
 def three_way(units: NDArray[Any], strata: NDArray[Any], shares: Split, seed: int) -> tuple[Positions, Positions, Positions]:
-    """Positions of train, valid and test rows, each in ascending order.
+    """Positions of train, valid and test rows, each in ascending order; see `assign`."""
+    return _positions(assign(units, strata, {"test": shares.test, "valid": shares.valid}, seed))
 
-    `units` says which rows stay together (one label a row), `strata` which share is kept equal in all three sets (one label
+
+def assign(units: NDArray[Any], strata: NDArray[Any], shares: Mapping[str, float], seed: int) -> NDArray[np.str_]:
+    """The part each row belongs to: one of `shares`, which names parts and their shares of the rows, or `train`.
+
+    `units` says which rows stay together (one label a row), `strata` which share is kept equal in all parts (one label
     a row; the first row of a unit decides). Within a stratum, units are ordered by a hash of seed and label and cut by rows.
     So where a row goes depends on its content, not on its place in the file, and as data arrive over time hardly a row
     changes sides: a champion's training rows stay out of its challenger's test.
@@ -38,8 +44,10 @@ def three_way(units: NDArray[Any], strata: NDArray[Any], shares: Split, seed: in
     table = table.sort_values(["stratum", "order"], kind="stable")
     grouped = table.groupby("stratum", sort=False)["rows"]
     middle = (grouped.cumsum() - table["rows"] / 2) / grouped.transform("sum")
-    table["part"] = np.select([middle <= shares.test, middle <= shares.test + shares.valid], ["test", "valid"], "train")
-    return _positions(pd.Series(units).map(table.set_index("unit")["part"]).to_numpy())
+    ends = np.cumsum(list(shares.values()))
+    table["part"] = np.select([middle <= end for end in ends], list(shares), "train")
+    found: NDArray[np.str_] = pd.Series(units).map(table.set_index("unit")["part"]).to_numpy(dtype=str)
+    return found
 
 
 def by_time(times: NDArray[Any], shares: Split) -> tuple[Positions, Positions, Positions]:
