@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import DataError
+from pipelines.parts.vision.images import TRAIN, Images
 
 UNSIGNED_BYTE = 0x08
 TYPES = {0x08: "unsigned byte", 0x09: "signed byte", 0x0B: "short", 0x0C: "int", 0x0D: "float", 0x0E: "double"}
@@ -42,6 +43,18 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             return _parse(stream, path.name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path.name} is cut off or damaged: {error}; fetch it again") from error
+
+
+def pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], fold: int = TRAIN) -> Images:
+    """Grey images (rows, height, width) with their labels (rows,), all of one fold. Raises DataError when they do not match."""
+    if images.ndim != 3 or labels.ndim != 1:
+        raise DataError(
+            f"expected images of shape (rows, height, width) and labels of shape (rows,), found {images.shape} and {labels.shape}; "
+            "the files may have been swapped"
+        )
+    if len(images) != len(labels):
+        raise DataError(f"expected one label an image, found {len(images):,} images and {len(labels):,} labels; fetch both again")
+    return Images.of(images[:, None], labels, np.full(len(images), fold, dtype=np.int8))
 
 
 def _parse(stream: IO[bytes], name: str) -> NDArray[np.uint8]:

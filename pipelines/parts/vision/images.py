@@ -67,6 +67,15 @@ class Images:
             np.tile(np.array([width, height], dtype=np.int32), (rows, 1)) if size is None else np.asarray(size, dtype=np.int32),
         )
 
+    @classmethod
+    def concat(cls, parts: Sequence[Images]) -> Images:
+        """All images of the parts, one part after the other. Raises DataError when they differ in shape or there is no part."""
+        if len(shapes := sorted({part.shape for part in parts})) != 1:
+            raise DataError(
+                f"expected images of one shape (channels, height, width), found {shapes or 'none'}; resize them first"
+            )
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -80,18 +89,6 @@ class Images:
         """The images at these positions, in this order."""
         chosen = np.asarray(positions, dtype=np.intp)
         return Images(self.pixels[chosen], self.label[chosen], self.fold[chosen], self.size[chosen])
-
-
-def concat(parts: Sequence[Images]) -> Images:
-    """All images of the parts, one part after the other. Raises DataError when their shapes differ or there is no part."""
-    if len(shapes := sorted({part.shape for part in parts})) != 1:
-        raise DataError(f"expected images of one shape (channels, height, width), found {shapes or 'none'}; resize them first")
-    return Images(
-        np.concatenate([part.pixels for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate([part.fold for part in parts]),
-        np.concatenate([part.size for part in parts]),
-    )
 
 
 class ImagesCodec:
