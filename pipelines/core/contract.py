@@ -150,6 +150,9 @@ class Project(ABC, Generic[Data, Model]):
     """Schema of the `score` section."""
     candidate_params: ClassVar[Mapping[str, type[Strict]]] = {}
     """Schema of each entry of `train.candidates`, by candidate."""
+    tolerance: ClassVar[float] = 1e-6
+    """Largest relative difference between two predictions of one row, made in the company of other rows. Networks in single
+    precision state 1e-4: the order in which they add depends on the size of the batch."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Conformance checks this project does not pass, each with the reason. One that passes after all is a failure."""
 

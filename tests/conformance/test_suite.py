@@ -107,6 +107,17 @@ def test_every_quick_check_is_shown_able_to_fail() -> None:
     assert set(QUICK) - elsewhere == {check for check, *_ in FAULTS}
 
 
+@pytest.mark.parametrize(("tolerance", "state"), [("1e-6", "failed"), ("1e-4", "passed")])
+def test_a_project_says_how_exact_its_predictions_are(
+    broken_toy: Callable[[str, str], Definition], tmp_path: Path, tolerance: str, state: str
+) -> None:
+    """A number that depends on the size of the batch in its fifth digit, as in single precision."""
+    broken_toy("1 / (1 + np.exp(-score))", "(1 + 2e-5 * (len(score) > 1)) / (1 + np.exp(-score))")
+    definition = broken_toy('name = "toy"', f'name = "toy"\n    tolerance = {tolerance}')
+    outcome = run_check(Subject(definition, tmp_path / "check"), CHECKS["predicts_one_row_and_none"])
+    assert outcome.state == state, outcome.message
+
+
 def test_a_wrong_deployment_is_found(toy: Definition, tmp_path: Path) -> None:
     deployment = toy.folder / "deployment.yaml"
     deployment.write_text(deployment.read_text() + "profile: fll\n")
