@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.core.errors import DataError
-from pipelines.parts.vision.decoding import LIMIT, Form, Unreadable, decode
+from pipelines.parts.vision.decoding import LIMIT, Form, Invert, Unreadable, decode
 from pipelines.parts.vision.images import Images
 
 KEY = "image"
@@ -26,7 +26,7 @@ SHOWN = 10
 BATCH = 512
 
 
-def read_images(rows: Any, shape: tuple[int, int, int], *, ground: int = 0, invert: bool = False, limit: int = LIMIT) -> Images:
+def read_images(rows: Any, shape: tuple[int, int, int], *, ground: int = 0, invert: Invert = False, limit: int = LIMIT) -> Images:
     """All pictures of `rows`, in their order, labels unknown; no rows give no images.
 
     `rows` is one of these, or a list of them:
@@ -35,12 +35,12 @@ def read_images(rows: Any, shape: tuple[int, int, int], *, ground: int = 0, inve
     - the bytes of a file;
     - a PIL image, or an array (height, width) or (height, width, channels) of 8 or 16 unsigned bits;
     - a mapping with one of these under `image`. Text there is base64 (a `data:` URL, too) and never a path, because a
-      deployed model must not open the files a caller names. `invert: true` beside it holds for this picture alone;
+      deployed model must not open the files a caller names. `invert` beside it (true, false, "border") holds for this picture alone;
     - a table (pandas) with a column `image`; an array (rows, height, width, channels).
 
     `ground`: grey level around a picture of another aspect ratio and behind transparent pixels, as in the finished image.
-    `invert`: dark to light, for dark articles on white where the model knows light ones on black. `limit`: pixels of the
-    largest picture that is decoded.
+    `invert`: dark to light, for dark articles on white where the model knows light ones on black; `border` decides picture
+    by picture, by its outermost pixels. `limit`: pixels of the largest picture that is decoded.
 
     Raises DataError that names every picture that cannot be used.
     """
@@ -49,7 +49,7 @@ def read_images(rows: Any, shape: tuple[int, int, int], *, ground: int = 0, inve
 
 
 def stream(
-    rows: Any, shape: tuple[int, int, int], batch: int, *, ground: int = 0, invert: bool = False, limit: int = LIMIT
+    rows: Any, shape: tuple[int, int, int], batch: int, *, ground: int = 0, invert: Invert = False, limit: int = LIMIT
 ) -> Iterator[Images]:
     """The images of `read_images`, so many at a time: memory does not grow with their number.
 
@@ -123,8 +123,8 @@ def _unwrapped(source: Any, form: Form) -> tuple[Any, Form]:
     if KEY not in source:
         raise Unreadable(f"has no {KEY!r}; found {', '.join(map(repr, source)) or 'nothing'}")
     invert = source.get("invert", form.invert)
-    if not isinstance(invert, bool):
-        raise Unreadable(f"says invert: {invert!r}; expected true or false")
+    if not isinstance(invert, bool) and invert != "border":
+        raise Unreadable(f"says invert: {invert!r}; expected true, false or 'border'")
     picture = source[KEY]
     if isinstance(picture, str):
         picture = _from_base64(picture)
