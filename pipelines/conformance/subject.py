@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pipelines.conformance import engines
 from pipelines.core.codecs import Codec
 from pipelines.core.config import Params, Strict, validated
-from pipelines.core.contract import Arrays, Checked, Featured, Fit, Probes, Project, Splits, Training, Window
+from pipelines.core.contract import Arrays, Checked, Featured, Fit, Probes, Project, Splits, Training, Window, sample
 from pipelines.core.discovery import SHIPPED, Definition, find_projects
 from pipelines.core.execution import Session, execute
 from pipelines.core.run import Run, today
@@ -152,9 +152,10 @@ class Subject:
     def checked(self) -> Checked[Any]:
         return self.project.check(self.data)
 
-    @property
+    @cached_property
     def cleaned(self) -> Any:
-        return self.checked.data
+        """Rows that passed; where the profile works on a sample, that."""
+        return sample(self.project, self.checked.data, self.params.split, self.params.seed)
 
     @cached_property
     def some_rows(self) -> Any:

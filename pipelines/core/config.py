@@ -90,6 +90,8 @@ class Split(Strict):
 
     valid: float = Field(0.2, gt=0, lt=1)
     test: float = Field(0.2, gt=0, lt=1)
+    rows: int | None = Field(None, gt=0)
+    """Most rows that are used, drawn by the seed before anything is split: for quick profiles. None: all."""
 
 
 class Train(Strict):

@@ -8,6 +8,7 @@ Arrays are numpy arrays whose first axis is the row; a row is whatever is scored
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +115,14 @@ class Evidence(Generic[Data, Model]):
     seed: int
     score: Callable[[Arrays, Arrays], dict[str, float]] = lambda truth, predictions: {}
     """`Project.score` with the project's parameters filled in, for curves over thresholds."""
+
+
+def sample(project: Project[Data, Any], data: Data, params: Split, seed: int) -> Data:
+    """At most `params.rows` rows, drawn by the seed, in the order they had; all of them when nothing is said."""
+    rows = project.count(data)
+    if params.rows is None or rows <= params.rows:
+        return data
+    return project.take(data, sorted(random.Random(f"{seed} sample").sample(range(rows), params.rows)))  # noqa: S311
 
 
 class Probes(Generic[Data]):
