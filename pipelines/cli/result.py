@@ -14,7 +14,14 @@ from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.execution import Session
 from pipelines.core.store import disk_errors
 
-PAGES = {"card": "model card", "data_docs": "data docs", "drift_report": "drift report", "figures": "figures"}
+PAGES = {
+    "card": "model card",
+    "data_docs": "data docs",
+    "exploration": "exploration of the data",
+    "exports": "exports",
+    "drift_report": "drift report",
+    "figures": "figures",
+}
 """Artifacts for people, by the name of their link."""
 
 DOCUMENTS = {
@@ -72,7 +79,7 @@ def exported(session: Session, outputs: Mapping[str, Ref]) -> dict[str, str]:
     """
     places: dict[str, str] = {}
     for name in PAGES:
-        if ref := outputs.get(name):
+        if (ref := outputs.get(name)) and session.store.manifest(ref.digest).files:  # a project may have none to show
             folder = session.settings.home / "reports" / session.run.project / f"{name}-{ref.digest[:12]}"
             if not folder.is_dir():
                 with disk_errors(f"copying {PAGES[name]} to {folder}"):

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pipelines.core.codecs import Codec
 from pipelines.core.config import Split, Strict
+from pipelines.core.evidence import Criterion
 from pipelines.core.validation import Report
 
 Data = TypeVar("Data")
@@ -103,7 +104,7 @@ class Fit(Generic[Model]):
 
 @dataclass(frozen=True)
 class Evidence(Generic[Data, Model]):
-    """All that figures may be drawn from, test rows only."""
+    """All that figures and exports are made from, test rows only."""
 
     data: Data
     truth: Arrays
@@ -198,6 +199,11 @@ class Project(ABC, Generic[Data, Model]):
     def take(self, data: Data, positions: Sequence[int]) -> Data:
         """The rows at these positions, in this order."""
 
+    def explore(self, featured: Featured[Data], folder: Path) -> None:
+        """Pages and figures of what the data are like, after the split; index.html is the first. Nothing unless the project
+        has something to show.
+        """
+
     # models -------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -240,6 +246,12 @@ class Project(ABC, Generic[Data, Model]):
     @abstractmethod
     def figures(self, evidence: Evidence[Data, Model], folder: Path) -> None:
         """Draw PNG figures into `folder`, and numbers for `dvc plots` as CSV under `folder/plots`."""
+
+    def export(self, evidence: Evidence[Data, Model], folder: Path) -> Sequence[Criterion]:
+        """Write the winner into `folder` in the forms it is deployed in, and return what these must show before it is
+        promoted: each criterion is judged here, with its evidence, and joins the decision. Nothing unless the project has any.
+        """
+        return ()
 
     @abstractmethod
     def watch(self, model: Model, data: Data) -> Arrays:

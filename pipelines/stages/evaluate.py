@@ -6,7 +6,7 @@ The winner is whoever was best on the *validation* rows; the test rows only judg
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -42,11 +42,13 @@ def evaluate(context: Context) -> dict[str, Any]:
     """Body of the stage; see `Trial` for the parts."""
     trial = Trial(context)
     gates.check_names(context.params.evaluate, context.params.gates, trial.metrics)
-    context.progress(1, 4, "resampling the test rows")
+    context.progress(1, 5, "resampling the test rows")
     leaderboard, slices = trial.leaderboard, trial.slices
-    context.progress(2, 4, "judging")
-    decision = trial.decide(leaderboard, slices)
-    context.progress(3, 4, "drawing")
+    context.progress(2, 5, "exporting the winner")
+    exports, shown = trial.export()
+    context.progress(3, 5, "judging")
+    decision = trial.decide(leaderboard, slices, shown)
+    context.progress(4, 5, "drawing")
     figures, numbers = trial.draw(leaderboard)
     page = card.render(trial.facts(leaderboard, decision), figures, context.workdir / "card")
     arrays = {"truth": trial.truth, **trial.predictions}
@@ -56,6 +58,7 @@ def evaluate(context: Context) -> dict[str, Any]:
         "predictions": {f"{owner}.{name}": array for owner, named in arrays.items() for name, array in named.items()},
         "figures": figures,
         "plots": numbers,
+        "exports": exports,
         "card": page,
     }
 
@@ -176,8 +179,10 @@ class Trial:
             found.append(evidence.Slice(name=name, rows=rows, metrics=metrics, judged=judged))
         return found
 
-    def decide(self, leaderboard: evidence.Leaderboard, slices: list[evidence.Slice]) -> evidence.Decision:
-        """All criteria for the winner; promotion needs every one."""
+    def decide(
+        self, leaderboard: evidence.Leaderboard, slices: list[evidence.Slice], shown: Sequence[evidence.Criterion]
+    ) -> evidence.Decision:
+        """All criteria for the winner, with what its exports have `shown`; promotion needs every one."""
         winner, headline = leaderboard.scores[0], self.params.evaluate.metric
         if headline not in winner.metrics:
             raise ConfigError(
@@ -192,6 +197,7 @@ class Trial:
             *gates.bounds(self.params.gates, winner),
             *gates.slice_floors(self.params.gates, slices),
             *self._against_incumbent(winner, comparison),
+            *shown,
         ]
         incumbent = self.context.incumbent
         return evidence.Decision(
@@ -259,23 +265,31 @@ class Trial:
             else None
         )
 
+    @cached_property
+    def exhibits(self) -> Evidence[Any, Any]:
+        """What the project draws from and exports."""
+        return Evidence(
+            data=self.test,
+            truth=self.truth,
+            predictions=self.predictions,
+            models=self.models,
+            winner=self.ranking[0],
+            curves={name: fit.get("curve", []) for name, fit in self.fits.items()},
+            seed=self.params.seed,
+            score=self.score,
+        )
+
+    def export(self) -> tuple[Path, Sequence[evidence.Criterion]]:
+        """The winner in the forms it is deployed in, and what these have shown."""
+        folder = self.context.workdir / "exports"
+        folder.mkdir()
+        return folder, self.project.export(self.exhibits, folder)
+
     def draw(self, leaderboard: evidence.Leaderboard) -> tuple[Path, Path]:
         """The project's figures as PNG, and the numbers for `dvc plots` in a folder of their own."""
         figures, numbers = self.context.workdir / "figures", self.context.workdir / "plots"
         figures.mkdir()
-        self.project.figures(
-            Evidence(
-                data=self.test,
-                truth=self.truth,
-                predictions=self.predictions,
-                models=self.models,
-                winner=self.ranking[0],
-                curves={name: fit.get("curve", []) for name, fit in self.fits.items()},
-                seed=self.params.seed,
-                score=self.score,
-            ),
-            figures,
-        )
+        self.project.figures(self.exhibits, figures)
         (figures / "plots").rename(numbers) if (figures / "plots").is_dir() else numbers.mkdir()
         plots.write(leaderboard, numbers)
         return figures, numbers

@@ -171,3 +171,13 @@ def features_keep_the_rows(subject: Subject) -> None:
         assert subject.data_digest(getattr(again, name)) == subject.data_digest(getattr(after, name)), (
             f"{name} differs when made twice"
         )
+
+
+@check
+def exploration_has_a_first_page(subject: Subject) -> None:
+    """Whatever `explore` draws is found from index.html; drawing nothing is fine."""
+    folder = subject.folder / "exploration"
+    folder.mkdir(parents=True)
+    subject.project.explore(subject.featured, folder)
+    files = sorted(path.name for path in folder.iterdir())
+    assert not files or "index.html" in files, f"explore wrote {files} and no index.html"

@@ -11,6 +11,7 @@ from pipelines.conformance.subject import Subject, digest_of_path
 from pipelines.conformance.suite import check
 from pipelines.core.contract import Arrays, Evidence
 from pipelines.core.errors import DataError
+from pipelines.core.evidence import Criterion
 
 _EXAMPLES = 5
 
@@ -157,19 +158,7 @@ def figures_are_drawn(subject: Subject) -> None:
     """At least one PNG figure and one CSV for `dvc plots`, each with something in it."""
     folder = subject.folder / "figures"
     folder.mkdir(parents=True)
-    winner = subject.candidates[0]
-    subject.project.figures(
-        Evidence(
-            data=subject.test,
-            truth=subject.project.truth(subject.test),
-            predictions={candidate: subject.predict(candidate, subject.test) for candidate in subject.candidates},
-            models={candidate: fit.model for candidate, fit in subject.fits.items()},
-            winner=winner,
-            curves={candidate: fit.curve for candidate, fit in subject.fits.items()},
-            seed=subject.params.seed,
-        ),
-        folder,
-    )
+    subject.project.figures(_evidence(subject), folder)
     figures, plots = sorted(folder.glob("*.png")), sorted((folder / "plots").glob("*.csv"))
     assert figures, f"no PNG in {sorted(p.name for p in folder.iterdir())}"
     assert plots, "no CSV under plots/"
@@ -177,6 +166,32 @@ def figures_are_drawn(subject: Subject) -> None:
         assert figure.read_bytes().startswith(b"\x89PNG"), f"{figure.name} is no PNG"
     for plot in plots:
         assert len(plot.read_text().splitlines()) > 1, f"{plot.name} holds no numbers"
+
+
+@check
+def exports_are_judged(subject: Subject) -> None:
+    """What is exported for deployment is judged by criteria, each of a name of its own."""
+    folder = subject.folder / "exports"
+    folder.mkdir(parents=True)
+    criteria = subject.project.export(_evidence(subject), folder)
+    for one in criteria:
+        assert isinstance(one, Criterion), f"export returned {one!r}, expected a Criterion"
+    names = [one.name for one in criteria]
+    assert len(set(names)) == len(names), f"two criteria of one name: {sorted(names)}"
+
+
+def _evidence(subject: Subject) -> Evidence[Any, Any]:
+    """What the evaluate stage hands over, with the first candidate as the winner."""
+    return Evidence(
+        data=subject.test,
+        truth=subject.project.truth(subject.test),
+        predictions={candidate: subject.predict(candidate, subject.test) for candidate in subject.candidates},
+        models={candidate: fit.model for candidate, fit in subject.fits.items()},
+        winner=subject.candidates[0],
+        curves={candidate: fit.curve for candidate, fit in subject.fits.items()},
+        seed=subject.params.seed,
+        score=subject.score,
+    )
 
 
 def _rows(arrays: Arrays, positions: list[int]) -> dict[str, Any]:

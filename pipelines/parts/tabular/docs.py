@@ -27,7 +27,7 @@ def write(folder: Path, report: Report, raw: pd.DataFrame, faults: Mapping[int, 
     """index.html with every check, expectations.html as Great Expectations renders it, quarantine.csv with rows set aside."""
     (folder / "index.html").write_text(_index(report), encoding="utf-8")
     (folder / "expectations.html").write_text(
-        _page("Great Expectations: the table as a whole", '<p><a href="index.html">All checks</a></p>' + "\n".join(sections)),
+        page("Great Expectations: the table as a whole", '<p><a href="index.html">All checks</a></p>' + "\n".join(sections)),
         encoding="utf-8",
     )
     listed = list(faults)[:LISTED]
@@ -41,7 +41,7 @@ def _index(report: Report) -> str:
     failed = len(report.failed)
     verdict = f'<span class="no">{failed} failed</span>' if failed else '<span class="ok">all passed</span>'
     shown = f" (the first {LISTED:,} are listed)" if report.quarantined > LISTED else ""
-    return _page(
+    return page(
         "Validation",
         f"<p>{report.rows:,} rows, {len(report.checks)} checks: {verdict}. "
         f'{report.quarantined:,} rows break row rules{shown}: <a href="quarantine.csv">quarantine.csv</a>. '
@@ -71,7 +71,8 @@ def _verdict(check: Check) -> str:
     return '<span class="no">stops the run</span>' if check.level == "table" else '<span class="aside">rows set aside</span>'
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str) -> str:
+    """A whole HTML page; `body` is HTML, the title is not."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1>{body}</body></html>\n"

@@ -124,6 +124,12 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         }
         return Featured(featured, report)
 
+    def explore(self, featured: Featured[pd.DataFrame], folder: Path) -> None:
+        """Each column by split, what is missing, the balance of the target."""
+        from pipelines.parts.tabular.exploration import explore
+
+        explore(featured.splits, self.schema, folder)
+
     def count(self, data: pd.DataFrame) -> int:
         return len(data)
 

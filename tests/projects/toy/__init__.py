@@ -90,6 +90,10 @@ class Toy(Project[Rows, Rows]):
     def features(self, splits: Splits[Rows], params: Any) -> Featured[Rows]:
         return Featured(splits, {"columns": ["x0", "x1"]})
 
+    def explore(self, featured: Featured[Rows], folder: Path) -> None:
+        share = featured.splits.train["y"].mean()
+        (folder / "index.html").write_text(f"<p>{share:.0%} of the training rows are on the right side.</p>")
+
     def count(self, data: Rows) -> int:
         return len(data["x"])
 

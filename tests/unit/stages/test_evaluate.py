@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import ConfigError, InfrastructureError
-from pipelines.core.evidence import Decision, Leaderboard
+from pipelines.core.evidence import Criterion, Decision, Leaderboard
 from pipelines.core.execution import execute, save
 from pipelines.core.ledger import Entry
 
@@ -102,6 +102,23 @@ def test_each_gate_can_refuse_on_its_own(toy_session, trained, overrides, name):
     page = (values["card"] / "index.html").read_text()
     assert "Refused: 1 of" in page
     assert name in page
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_what_the_exports_have_shown_joins_the_decision(toy_session, trained, monkeypatch, passed):
+    session = toy_session()
+    shown = Criterion(name="export: same labels", wanted="all", found="most", passed=passed)
+
+    def export(self: Any, evidence: Any, folder: Path) -> list[Criterion]:
+        self.model_codec.write(evidence.models[evidence.winner], folder / "model.npz")
+        return [shown]
+
+    monkeypatch.setattr(type(session.project), "export", export)
+    _, decision, values = evaluated(session, trained(session))
+    assert decision.criteria[-1] == shown
+    assert decision.promote is passed
+    assert [path.name for path in values["exports"].iterdir()] == ["model.npz"]
+    assert "export: same labels" in (values["card"] / "index.html").read_text()
 
 
 def test_small_slices_are_shown_and_not_judged(toy_session, trained):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.cli.result import exported
 from pipelines.core.config import Split
-from pipelines.core.contract import sample
+from pipelines.core.contract import Project, sample
 from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Session
 from pipelines.runners import in_process
@@ -24,6 +25,15 @@ def test_three_sets_and_a_report(toy_session: Callable[..., Session]) -> None:
     assert sum(rows) == session.project.count(session.read(in_process.run(session, ["validate"])["validate"].outputs["cleaned"]))
     assert min(rows) > 0
     assert session.read(outputs["feature_report"]) == {"columns": ["x0", "x1"]}
+    assert "of the training rows" in (session.read(outputs["exploration"]) / "index.html").read_text()
+
+
+def test_a_project_with_nothing_to_explore(toy_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = toy_session()
+    monkeypatch.setattr(type(session.project), "explore", Project.explore)
+    result = in_process.run(session, ["features"])
+    assert list(session.read(result["features"].outputs["exploration"]).iterdir()) == []
+    assert "exploration" not in exported(session, result["features"].outputs)
 
 
 def test_a_quick_profile_splits_a_sample(toy_session: Callable[..., Session]) -> None:
