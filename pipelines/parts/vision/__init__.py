@@ -8,5 +8,6 @@
     quality      brightness, contrast and sharpness of each image
     checks       what a set of images must be: Pandera, Great Expectations and rules of our own, one report
     augment      random changes to whole batches while training
+    near         images that look alike, found among all pairs
     explore      what the data are like, as a page for people
 """
