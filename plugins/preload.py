@@ -4,6 +4,8 @@ The platform's own modules are imported too, and a task must never run old code:
 with what was imported, and forgets all of them when one has changed, so that they are read afresh. A project's code is
 always read by the task. Importing starts no parallel region and no thread pool, which is what makes forking afterwards safe.
 
+Airflow loads its plugins again in every task; what this one does is done once, in the scheduler's first process.
+
 PIPELINES_PRELOAD=0 turns it off; PIPELINES_PRELOAD=torch,transformers adds to the list.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
 import sys
 import time
@@ -19,6 +22,7 @@ from pathlib import Path
 
 LIBRARIES = (
     "pandas",
+    "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "pyarrow.csv",
     "scipy.stats",
@@ -33,7 +37,10 @@ LIBRARIES = (
     "imblearn.over_sampling",
     "optuna",
     "pandera.pandas",
+    "pandera.backends.pandas.register",
     "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "PIL.JpegImagePlugin",
     "skops.io",
     "shap",
     "mlflow.pyfunc",
@@ -44,11 +51,17 @@ LIBRARIES = (
     "dvc.repo",
     "dvc.repo.index",
     "dvc.scm",
+    "dvc.repo.stage",
+    "dvc.cachemgr",
+    "dvc.data_cloud",
     "boto3",
 )
 
-OURS = ("pipelines.runners.airflow_task",)
-"""What every task of ours imports, and with it the core and the tracker."""
+OURS = ("pipelines.runners.airflow", "pipelines.runners.airflow_task", "pipelines.parts.tabular.project")
+"""What every task of ours imports, and with it the core and the tracker; and what most projects are built of."""
+
+AIRFLOW = ("airflow.dag_processing.bundles.local", "airflow.providers.standard.decorators.python")
+"""What Airflow itself imports in every task only."""
 
 
 def preload(names: tuple[str, ...]) -> dict[str, float]:
@@ -63,6 +76,13 @@ def preload(names: tuple[str, ...]) -> dict[str, float]:
         else:
             seconds[name] = time.perf_counter() - began
     return seconds
+
+
+def stages() -> tuple[str, ...]:
+    """The modules of all stages' bodies."""
+    from pipelines.core.graph import MONITORING, TRAINING
+
+    return tuple(dict.fromkeys(stage.body.partition(":")[0] for stage in (*TRAINING, *MONITORING)))
 
 
 def stamps() -> dict[str, tuple[int, int] | None]:
@@ -91,11 +111,11 @@ def _stamp(file: str) -> tuple[int, int] | None:
 
 
 setting = os.environ.get("PIPELINES_PRELOAD", "1")
-if sys.argv[1:2] == ["scheduler"] and setting != "0":
+if sys.argv[1:2] == ["scheduler"] and setting != "0" and multiprocessing.parent_process() is None:
     extra = tuple(name.strip() for name in setting.split(",") if name.strip() != "1")
-    took = preload((*LIBRARIES, *extra, *OURS))
+    took = preload((*LIBRARIES, *extra, *AIRFLOW, *OURS, *stages()))
     os.register_at_fork(after_in_child=partial(forget_if_changed, stamps()))
-    if any(seconds >= 0.1 for seconds in took.values()):  # a forked worker has them all, and its log is the task's
+    if any(seconds >= 0.1 for seconds in took.values()):  # not when Airflow loads its plugins a second time
         logging.getLogger(__name__).info(
             "preload: %d libraries in %.1f s (%s)",
             len(took),

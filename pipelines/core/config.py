@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -266,7 +267,7 @@ def _cron_fault(cron: str) -> str | None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping. Raises ConfigError with line and column when it does not."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))  # callers change what they get
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; `pipelines new` writes one to start from") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -274,6 +275,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level, found {type(content).__name__}")
     return content
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> Any:
+    """A task asks five times for what stands in two small files."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _section(tree: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from airflow.sdk import (
     RetryAction,
     RetryRule,
     TaskGroup,
+    get_parsing_context,
     task,
 )
 
@@ -44,20 +45,26 @@ _RETRY = ExceptionRetryPolicy(
 """Infrastructure is tried again; bad data, wrong use and faults in code fail the same way every time."""
 
 
-def build(name: str) -> list[DAG]:
-    """The training and the monitoring DAG of a project. Raises ConfigError when its YAML is wrong."""
+def build(name: str) -> list[DAG | None]:
+    """The training and the monitoring DAG of a project. Raises ConfigError when its YAML is wrong.
+
+    Every task reads its DAG file again: there the DAG that is not the task's is left out.
+    """
     definition = find_project(name)
-    deployment = definition.deployment
-    return [
-        _dag(definition, definition.training, "training", deployment.schedule),
-        _dag(definition, definition.monitoring, "monitoring", deployment.monitoring),
-    ]
+    schedules = {"training": definition.deployment.schedule, "monitoring": definition.deployment.monitoring}
+    wanted = get_parsing_context().dag_id
+    return [_dag(definition, kind, cron) if wanted in (None, _dag_id(name, kind)) else None for kind, cron in schedules.items()]
 
 
-def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) -> DAG:
+def _dag_id(project: str, kind: str) -> str:
+    return f"{project}_{kind}"
+
+
+def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
     deployment = definition.deployment
+    graph: Graph = getattr(definition, kind)
     with DAG(
-        dag_id=f"{definition.name}_{kind}",
+        dag_id=_dag_id(definition.name, kind),
         dag_display_name=f"{deployment.title}: {kind}",
         description=deployment.description.strip().splitlines()[0],
         doc_md=_dag_doc(definition, graph, kind),
@@ -66,7 +73,6 @@ def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) 
         max_active_runs=1,
         is_paused_upon_creation=False,
         tags={definition.name, kind, *deployment.tags, *([deployment.system] if deployment.system else [])},
-        params=_params(definition),
         default_args={
             "owner": deployment.owner,
             "retries": deployment.retry.attempts,
@@ -77,6 +83,7 @@ def _dag(definition: Definition, graph: Graph, kind: str, schedule: str | None) 
         },
     ) as dag:
         _tasks(definition, graph, kind)
+    dag.params = _params(definition)  # last, for each task that is made gets a deep copy of what is there
     return dag
 
 

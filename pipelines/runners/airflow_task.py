@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -94,8 +94,9 @@ def _done(inputs: Mapping[str, Any]) -> dict[str, StageResult]:
     return {result.node: result for result in results}
 
 
-def _each(value: Any) -> Iterable[Any]:
-    return [value] if isinstance(value, Mapping) else value
+def _each(value: Any) -> Sequence[Any]:
+    """A mapped stage's results all at once: walking through them asks Airflow for one at a time."""
+    return [value] if isinstance(value, Mapping) else value[:]
 
 
 def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node, error: Exception) -> None:

@@ -52,6 +52,16 @@ def test_a_dag_file_gives_both_dags_with_the_graphs_names(parsed: dict[str, obje
     }
 
 
+def test_a_task_reads_its_own_dag_only(toy: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "toy_monitoring")  # as Airflow does in the process of a task
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "collect")
+    code = "from pipelines.runners.airflow import build; import json; dags = build('toy'); print(json.dumps({'dags': "
+    code += "[dag and dag.dag_id for dag in dags], 'params': sorted(dags[1].params)}))"
+    found = _python(code)
+    assert found["dags"] == [None, "toy_monitoring"]
+    assert found["params"] == ["as_of", "fresh", "overrides", "profile", "why"]
+
+
 def test_reading_it_imports_no_project_and_no_heavy_library(parsed: dict[str, object]) -> None:
     modules = parsed["modules"]
     assert isinstance(modules, list)

@@ -13,13 +13,23 @@ import pytest
 from pipelines.core.settings import ROOT
 
 PROGRAM = """
-import importlib, json, sys, runpy
-asked = []
-real = importlib.import_module
-importlib.import_module = lambda name, package=None: asked.append(name) or real("json")
+import importlib, json, multiprocessing, runpy, sys
+
+def load():
+    asked = []
+    real = importlib.import_module
+    importlib.import_module = lambda name, package=None: asked.append(name) or real("json")
+    runpy.run_path({plugin!r})
+    print(json.dumps(asked))
+
+in_a_child = sys.argv[2:] == ["in a child"]
 sys.argv = ["airflow", sys.argv[1]]
-runpy.run_path({plugin!r})
-print(json.dumps(asked))
+if in_a_child:
+    child = multiprocessing.get_context("fork").Process(target=load)
+    child.start()
+    child.join()
+else:
+    load()
 """
 
 FORKED = """
@@ -45,13 +55,15 @@ print("ends")
 """
 
 
-def asked(command: str, setting: str | None) -> list[str]:
-    """What the plugin would import in such a process."""
+def asked(command: str, setting: str | None, *where: str) -> list[str]:
+    """What the plugin would import in such a process, or in a child of it."""
     environment = {name: value for name, value in os.environ.items() if name != "PIPELINES_PRELOAD"}
     if setting is not None:
         environment["PIPELINES_PRELOAD"] = setting
     program = PROGRAM.format(plugin=str(ROOT / "plugins" / "preload.py"))
-    done = subprocess.run([sys.executable, "-c", program, command], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, *where], env=environment, capture_output=True, text=True, check=True
+    )
     found: list[str] = json.loads(done.stdout)
     return found
 
@@ -59,7 +71,8 @@ def asked(command: str, setting: str | None) -> list[str]:
 @pytest.mark.parametrize("setting", [None, "1"])
 def test_the_scheduler_imports_libraries_and_the_platform_but_no_project(setting: str | None) -> None:
     found = asked("scheduler", setting)
-    assert {"pandas", "sklearn.pipeline", "xgboost", "mlflow.pyfunc", "pipelines.runners.airflow_task"} <= set(found)
+    ours = {"pipelines.runners.airflow_task", "pipelines.stages.ingest", "pipelines.stages.decide"}
+    assert {"pandas", "sklearn.pipeline", "xgboost", "mlflow.pyfunc", *ours} <= set(found)
     assert not [name for name in found if name.startswith("pipelines.projects")], "a project's code is read by every task"
 
 
@@ -83,12 +96,14 @@ def test_it_can_be_turned_off() -> None:
 
 
 def test_it_can_be_added_to() -> None:
-    assert asked("scheduler", "torch, transformers") == [
-        *asked("scheduler", None)[:-1],
-        "torch",
-        "transformers",
-        "pipelines.runners.airflow_task",
-    ]
+    found, usual = asked("scheduler", "torch, transformers"), asked("scheduler", None)
+    assert [name for name in found if name not in usual] == ["torch", "transformers"]
+    assert found.index("torch") > found.index("pandas")
+    assert [name for name in found if name in usual] == usual
+
+
+def test_a_process_that_the_scheduler_has_made_does_not_do_it_again() -> None:
+    assert asked("scheduler", None, "in a child") == []
 
 
 @pytest.mark.parametrize("command", ["api-server", "dag-processor", "triggerer"])
