@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.result import PAGES
+from pipelines.core.evidence import CAUTION
 
 Document = Mapping[str, Any]
 GOOD, BAD, WARN, FAINT = "green", "red", "yellow", "dim"
@@ -58,14 +59,14 @@ def _outcome(document: Document) -> str:
 
 
 def data(document: Document) -> Iterator[Part]:
-    """Source, hash and extent of the data; a simulator is labelled where nobody can miss it."""
+    """Source, hash and extent of the data; a simulator or stand-in is labelled where nobody can miss it."""
     snapshot = document["data"]
     if not snapshot:
         return
-    simulated = snapshot["source"] == "simulator"
+    caution = CAUTION.get(snapshot["source"])
     what = Text.assemble(
-        (" SIMULATED, NOT REAL DATA ", "bold white on red") if simulated else "",
-        " " if simulated else "",
+        (f" {snapshot['source']}: {caution} ".upper(), "bold white on red") if caution else "",
+        " " if caution else "",
         (str(snapshot.get("dataset") or "own files"), "bold"),
         f" from {snapshot['source']}: {snapshot['origin']}",
     )
@@ -78,7 +79,7 @@ def data(document: Document) -> Iterator[Part]:
 def window(document: Document) -> Iterator[Part]:
     info = document["window"]
     if info:
-        label = " (SIMULATED)" if info["source"] == "simulator" else ""
+        label = f" ({CAUTION[info['source']].upper()})" if info["source"] in CAUTION else ""
         replayed = ", replayed" if info.get("replayed") else ""
         lines = [Text(f"{info['window']}: {info['rows']:,} rows from {info['source']}{replayed}{label}")]
         lines += [Text(note, style=WARN) for note in [info.get("note")] if note]

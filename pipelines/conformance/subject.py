@@ -196,6 +196,8 @@ class Subject:
             self.params.train.candidates[candidate],
             f"candidate {candidate}",
         )
+        from pipelines.data.sources import fetch_resource
+
         workdir = Path(tempfile.mkdtemp(prefix="fit-", dir=self.folder))
         training = Training(
             seed=self.params.seed,
@@ -206,6 +208,7 @@ class Subject:
             study=f"journal://{workdir / 'study.journal'}",
             study_name=candidate,
             score=self.score,
+            resource=lambda name: fetch_resource(name, self.settings, workdir / "resources" / name).folder,
             workdir=workdir,
         )
         return self.project.fit(candidate, own, splits.train, splits.valid, training)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pipelines.core.codecs import Codec
 from pipelines.core.config import Split, Strict
+from pipelines.core.errors import ConfigError
 from pipelines.core.evidence import Criterion
 from pipelines.core.validation import Report
 
@@ -68,6 +69,10 @@ class Featured(Generic[Data]):
     report: dict[str, Any] = field(default_factory=dict)
 
 
+def _no_resource(name: str) -> Path:
+    raise ConfigError(f"resource {name!r} is asked for where there is no data catalog; call `fit` as the train stage does")
+
+
 @dataclass(frozen=True)
 class Training:
     """What `fit` may use beside the data."""
@@ -85,6 +90,9 @@ class Training:
     score: Callable[[Arrays, Arrays], dict[str, float]]
     """`Project.score` with the project's parameters filled in."""
     progress: Callable[[int, int, str], None] = lambda done, total, message: None
+    resource: Callable[[str], Path] = _no_resource
+    """A folder with the files of an entry of the data catalog, such as published weights: from the same sources as data sets,
+    sha256 checked. Raises ConfigError for an unknown entry and InfrastructureError when no source can be reached."""
     workdir: Path = Path()
     """A folder for checkpoints that outlives a killed process; the same for the same inputs."""
 

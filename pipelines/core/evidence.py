@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CAUTION = {"simulator": "not real data", "stand-in": "real, but another data set"}
+"""What must be said of results from a source of data that is not the data set itself."""
+
 
 class Document(BaseModel):
     """Base of the documents; unknown keys are ignored, so that older ones can still be read."""
@@ -98,7 +101,7 @@ class Decision(Document):
     rows: dict[str, int] = Field(default_factory=dict)
     """Rows in train, valid and test."""
     source: str = ""
-    """Which source the data came from; a simulator is always named."""
+    """Which source the data came from, and what must be said of it; see `CAUTION`."""
 
 
 class Channel(Document):

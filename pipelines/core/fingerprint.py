@@ -95,7 +95,7 @@ class CodeIndex:
         """Digest of the source of these modules and all they import from `pipelines`, and of the data files of packages."""
         files = self.closure(modules)
         for module, path in list(files.items()):
-            files.update((f"{module}/{beside.name}", beside) for beside in _data_files(path))
+            files.update((f"{module}/{beside.name}", beside) for beside in data_files(path))
         entries = sorted((name, self._entry(name, path)["sha256"]) for name, path in files.items())
         if self._changed:
             write_atomically(self.cache_file, json.dumps({"format": _FORMAT, "files": self.known}).encode())
@@ -143,7 +143,7 @@ class CodeIndex:
         return entry
 
 
-def _data_files(path: Path) -> list[Path]:
+def data_files(path: Path) -> list[Path]:
     """What lies beside a package's `__init__.py` and works like code: catalog entries, templates. Parameters do not."""
     if path.name != "__init__.py":
         return []

@@ -31,7 +31,7 @@ class Fetched:
     folder: Path
     """Holds the files as given, and nothing else."""
     source: str
-    """url, mirror, package, simulator or path."""
+    """url, mirror, package, simulator, stand-in or path."""
     origin: str
     """The address, folder, package or function."""
     files: dict[str, str]
@@ -64,6 +64,18 @@ def fetch(
     assert ingest.dataset, "config.Ingest names some data"
     request = _Request(entry(ingest.dataset), ingest, settings, seed, folder, progress)
     sources = _wanted(request.entry, ingest)
+    return _from_cache(request, sources) or _from_sources(request, sources)
+
+
+def fetch_resource(name: str, settings: Settings, into: Path, progress: Progress = lambda done, total, message: None) -> Fetched:
+    """Bring the files of another entry of the catalog, such as published weights, into a folder; never simulated ones.
+
+    Raises ConfigError for an unknown entry, DataError for a wrong checksum, InfrastructureError when no source answers.
+    """
+    found = entry(name)
+    into.mkdir(parents=True, exist_ok=True)
+    request = _Request(found.model_copy(update={"simulator": None}), Ingest(dataset=name), settings, 0, into, progress)
+    sources = request.entry.offers()
     return _from_cache(request, sources) or _from_sources(request, sources)
 
 
@@ -127,7 +139,8 @@ def _from_sources(request: _Request, sources: Sequence[SourceName]) -> Fetched:
     listing = "\n".join(f"  - {one}" for one in tried)
     raise InfrastructureError(
         f"no source of {request.ingest.dataset!r} can be reached:\n{listing}\n"
-        "Set PIPELINES_MIRROR to a folder or URL that holds the files, or ingest.path to a file of your own, and run again"
+        "Set PIPELINES_MIRROR to a folder or URL that holds the files, or for a data set ingest.path to files of your own, "
+        "and run again"
     )
 
 
@@ -162,8 +175,12 @@ def _simulated(simulator: Simulator, ingest: Ingest, seed: int, folder: Path, tr
     with disk_errors(f"writing the simulated rows of {simulator.function}"):
         load_object(simulator.function)(folder, simulator.rows, seed, dict(ingest.drift))
     drift = f", with planted drift {ingest.drift}" if ingest.drift else ""
-    note = f"SIMULATED: {simulator.rows:,} rows drawn by {simulator.function} with seed {seed}{drift}; no real data."
-    return Fetched(folder, "simulator", simulator.function, contents(folder), [note], list(tried))
+    made = f"{simulator.rows:,} rows drawn by {simulator.function} with seed {seed}{drift}"
+    if simulator.stand_in:
+        source, note = "stand-in", f"STAND-IN: {simulator.stand_in}; {made}."
+    else:
+        source, note = "simulator", f"SIMULATED: {made}; no real data."
+    return Fetched(folder, source, simulator.function, contents(folder), [note], list(tried))
 
 
 _SOURCES: dict[SourceName, Callable[[_Request, tuple[str, ...]], Fetched]] = {

@@ -315,11 +315,11 @@ class Trial:
 
 
 def source(snapshot: Mapping[str, Any]) -> str:
-    """Where the data came from, in a line; a simulator is called one.
+    """Where the data came from, in a line; a simulator or stand-in is called one.
 
     >>> source({"source": "simulator", "origin": "pipelines.projects.churn.simulator:simulate"})
     'simulator (not real data): pipelines.projects.churn.simulator:simulate'
     """
     kind = str(snapshot.get("source", "unknown"))
-    label = f"{kind} (not real data)" if kind == "simulator" else kind
+    label = f"{kind} ({evidence.CAUTION[kind]})" if kind in evidence.CAUTION else kind
     return f"{label}: {snapshot.get('origin', '')}".rstrip(": ")

@@ -14,10 +14,12 @@ from pipelines.core.config import Strict, validated
 from pipelines.core.contract import Training
 from pipelines.core.execution import Context
 from pipelines.core.store import disk_errors
+from pipelines.data import sources
 
 
 def train(context: Context) -> dict[str, Any]:
-    """A fitted model, and how it came about: parameters, trials, curve and its scores on the validation rows.
+    """A fitted model, and how it came about: parameters, trials, curve, its scores on the validation rows, and
+    the published files it was made with.
 
     The study and the checkpoints are named after the fingerprint, so that the run after a killed one finds them again and
     different inputs never meet.
@@ -28,6 +30,7 @@ def train(context: Context) -> dict[str, Any]:
     )
     score = partial(project.score, params=validated(project.score_params, params.score, "params.yaml, score"))
     fitting, valid = context.read("train"), context.read("valid")
+    resources: dict[str, sources.Fetched] = {}
     with _place(context) as folder:
         resumes = not context.run.fresh and folder != context.workdir
         training = Training(
@@ -40,14 +43,30 @@ def train(context: Context) -> dict[str, Any]:
             study_name="-".join((candidate, context.fingerprint[:16], *([] if resumes else [context.run.id]))),
             score=score,
             progress=context.progress,
+            resource=partial(_resource, context, resources),
             workdir=folder,
         )
         fit = project.fit(candidate, own, fitting, valid, training)
     scores = score(project.truth(valid), project.predict(fit.model, valid))
     return {
         "model": fit.model,
-        "fit": {"candidate": candidate, "params": fit.params, "trials": fit.trials, "curve": fit.curve, "valid": scores},
+        "fit": {
+            "candidate": candidate,
+            "params": fit.params,
+            "trials": fit.trials,
+            "curve": fit.curve,
+            "valid": scores,
+            "resources": {name: {"source": f.source, "origin": f.origin, "files": f.files} for name, f in resources.items()},
+        },
     }
+
+
+def _resource(context: Context, fetched: dict[str, sources.Fetched], name: str) -> Path:
+    """The files of a catalog entry, fetched once a run; what came from where is kept beside the scores."""
+    if name not in fetched:
+        folder = context.workdir / "resources" / name
+        fetched[name] = sources.fetch_resource(name, context.session.settings, folder, context.progress)
+    return fetched[name].folder
 
 
 @contextmanager

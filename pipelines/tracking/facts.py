@@ -129,7 +129,8 @@ def _fit(document: dict[str, Any]) -> ByRun:
         for step, trial in enumerate(document.get("trials", []))
         if isinstance(trial.get("value"), (int, float))
     ]
-    return {document["candidate"]: Facts(metrics=metrics, params=flattened(document.get("params", {}), "chosen."))}
+    tags = {f"resource.{name}": json.dumps(about, sort_keys=True) for name, about in document.get("resources", {}).items()}
+    return {document["candidate"]: Facts(metrics=metrics, tags=tags, params=flattened(document.get("params", {}), "chosen."))}
 
 
 def _leaderboard(document: dict[str, Any]) -> ByRun:

@@ -1,7 +1,8 @@
 """The data catalog: one YAML file per data set, which says what its files are, where to get them and what to know of them.
 
 A file is known by its sha256, wherever it comes from. An entry names up to four sources, tried in this order: public URLs,
-the mirror, a Python package that ships the data, and a simulator with the same schema.
+the mirror, a Python package that ships the data, and a simulator with the same schema. Published weights are an entry like any
+other; a project asks for them by `Training.resource`.
 """
 
 from __future__ import annotations
@@ -86,16 +87,20 @@ class Simulator(Strict):
 
     function: str = Field(pattern=r"^[\w.]+:\w+$")
     rows: int = Field(gt=0)
+    stand_in: str | None = None
+    """What the rows are where they are real, but of another data set; every result then says STAND-IN and this. None: the rows
+    are made up, and every result says SIMULATED."""
 
 
 class Entry(Strict):
-    """One data set."""
+    """One data set, or other published files that training needs."""
 
     title: str
     task: str
     licence: str
     citation: str = ""
-    rows: int = Field(gt=0)
+    rows: int | None = Field(None, gt=0)
+    """None for what has no rows, such as published weights."""
     files: tuple[File, ...] = Field(min_length=1)
     package: Package | None = None
     simulator: Simulator | None = None
@@ -122,7 +127,5 @@ def entry(dataset: str, folder: Path = FOLDER) -> Entry:
     """The entry of a data set. Raises ConfigError with close matches, or with every fault of its file."""
     path = folder / f"{dataset}.yaml"
     if dataset not in datasets(folder):
-        raise ConfigError(
-            f"ingest.dataset: there is no {dataset!r} in the data catalog ({folder}); {did_you_mean(dataset, datasets(folder))}"
-        )
+        raise ConfigError(f"there is no {dataset!r} in the data catalog ({folder}); {did_you_mean(dataset, datasets(folder))}")
     return validated(Entry, read_yaml(path), str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.artifacts import Ref
-from pipelines.core.evidence import Decision, Leaderboard
+from pipelines.core.evidence import CAUTION, Decision, Leaderboard
 from pipelines.parts.evaluation.gates import SLICE_FLOOR
 from pipelines.parts.reports.page import render_page
 
@@ -54,6 +54,7 @@ def render(facts: Facts, figures: Path, folder: Path) -> Path:
     page = render_page(
         "card.html",
         facts=facts,
+        caution=CAUTION.get(str(facts.snapshot.get("source"))),
         images=images,
         candidates=sum(score.rank > 0 for score in board.scores),
         metrics=sorted(metrics, key=lambda name: name != board.metric),

@@ -67,9 +67,11 @@ DECISION = {
 
 def test_a_simulator_is_labelled_where_nobody_can_miss_it() -> None:
     text = shown(data=SNAPSHOT)
-    assert "SIMULATED, NOT REAL DATA  telco from simulator: a:b" in text
+    assert "SIMULATOR: NOT REAL DATA  telco from simulator: a:b" in text
     assert "did not answer: url: no" in text
-    assert "SIMULATED" not in shown(data={**SNAPSHOT, "source": "url"})
+    assert "REAL" not in shown(data={**SNAPSHOT, "source": "url"})
+    text = shown(data={**SNAPSHOT, "source": "stand-in"})
+    assert "STAND-IN: REAL, BUT ANOTHER DATA SET  telco from stand-in: a:b" in text
 
 
 def test_a_refusal_names_what_failed_and_who_keeps_serving() -> None:
@@ -115,7 +117,7 @@ def test_drift_shows_what_moved_first() -> None:
     text = shown(drift=drift, verdict=verdict, window=window, chain="monitoring")
     assert text.index("moved  ") < text.index("calm")
     assert "200 rows against 5,000; max-T; false alarms 5%" in text
-    assert "a..b: 200 rows from simulator, replayed (SIMULATED)" in text
+    assert "a..b: 200 rows from simulator, replayed (NOT REAL DATA)" in text
     assert "Toy · monitoring · sample" in text
 
 

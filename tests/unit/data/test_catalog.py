@@ -27,7 +27,7 @@ def test_telco_churn_can_be_had_from_all_four() -> None:
 
 
 def test_an_unknown_data_set_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"ingest.dataset: there is no 'telco_chrun' in the data catalog .*'telco_churn'\?"):
+    with pytest.raises(ConfigError, match=r"there is no 'telco_chrun' in the data catalog .*'telco_churn'\?"):
         catalog.entry("telco_chrun")
 
 

@@ -17,7 +17,7 @@ from pipelines.core.config import Ingest
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.settings import Settings
 from pipelines.data import sources, transport
-from pipelines.data.catalog import Entry
+from pipelines.data.catalog import Entry, Simulator
 
 CONTENT = b"a,b\n1,2\n3,4\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -96,6 +96,37 @@ def test_a_project_may_bring_its_own_simulator(settings: Settings, simulator: No
     assert (found.folder / "demo.csv").read_text() == "3 2 {}"
 
 
+def test_a_stand_in_is_called_one(settings: Settings, entry: Entry, simulator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Simulator(function="pipelines_test_simulator:simulate", rows=5, stand_in="digits in place of demos")
+    monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"simulator": real}))
+    found = fetch(settings, source="simulator")
+    assert found.source == "stand-in"
+    assert found.notes == ["STAND-IN: digits in place of demos; 5 rows drawn by pipelines_test_simulator:simulate with seed 1."]
+
+
+# resources --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_resource_is_had_like_a_data_set(web: Web, entry: Entry, mirrored: Settings, tmp_path: Path) -> None:
+    found = sources.fetch_resource("demo", mirrored, tmp_path / "into")
+    assert found.source == "mirror"
+    assert [path.read_bytes() for path in (tmp_path / "into").iterdir()] == [CONTENT]
+    web.answers["/x.csv"] = b"other"
+    Path(mirrored.mirror or "", "demo", "y.csv").write_bytes(CONTENT + b"!")
+    assert sources.fetch_resource("demo", mirrored, tmp_path / "again").files == found.files, "the cache needs no source"
+
+
+def test_a_resource_is_never_simulated(entry: Entry, settings: Settings, simulator: None, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"no source of 'demo' can be reached:\n  - url: .*\n  - mirror: .* not set\n"):
+        sources.fetch_resource("demo", settings, tmp_path)
+
+
+def test_a_resource_with_a_wrong_checksum(web: Web, entry: Entry, settings: Settings, tmp_path: Path) -> None:
+    web.answers["/x.csv"] = b"not the weights"
+    with pytest.raises(DataError, match=r"demo\.csv has the wrong checksum"):
+        sources.fetch_resource("demo", settings, tmp_path)
+
+
 # failures ---------------------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +161,7 @@ def test_when_none_answers_each_is_named(web: Web, entry: Entry, settings: Setti
         "no source of 'demo' can be reached:",
         f"  - url: {web.url}/x.csv: HTTP 404 Not Found",
         "  - mirror: /nowhere/at/all/demo/y.csv: No such file or directory",
-        "Set PIPELINES_MIRROR to a folder or URL that holds the files, or ingest.path to a file of your own, and run again",
+        "Set PIPELINES_MIRROR to a folder or URL that holds the files, or for a data set ingest.path to files of your own, and run again",
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ import pytest
 from pipelines.core.contract import Training
 from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Session, execute
+from pipelines.core.fingerprint import CodeIndex, data_files
+from pipelines.data import catalog, sources
+from pipelines.data.catalog import Entry
 from pipelines.runners import in_process
 
 
@@ -49,9 +54,42 @@ def test_fit_is_given_what_params_say_and_its_scores_are_kept(spied: Any) -> Non
     assert (training.trials, training.seconds, training.seed, training.metric) == (3, 9, 5, "accuracy")
     assert told == ["half way"]
     fit = session.read(result.outputs["fit"])
-    assert set(fit) == {"candidate", "params", "trials", "curve", "valid"}
+    assert set(fit) == {"candidate", "params", "trials", "curve", "valid", "resources"}
     assert fit["candidate"] == "linear"
     assert fit["valid"]["accuracy"] > 0.8
+
+
+def test_published_files_are_handed_to_fit_and_named_beside_the_scores(
+    spied: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"weights"
+    sha256 = hashlib.sha256(content).hexdigest()
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "w.pth").write_bytes(content)
+    monkeypatch.setenv("PIPELINES_MIRROR", str(tmp_path / "mirror"))
+    file = {"name": "weights.pth", "sha256": sha256, "bytes": len(content), "mirror": "w.pth"}
+    made = Entry.model_validate({"title": "W", "task": "weights", "licence": "CC0", "files": [file]})
+    monkeypatch.setattr(sources, "entry", lambda name: made)
+    found: list[bytes] = []
+    session, _ = spied(lambda training: found.extend((training.resource("w") / "weights.pth").read_bytes() for _ in range(2)))
+    fit = session.read(train(session).outputs["fit"])
+    assert found == [content, content]
+    origin = str(tmp_path / "mirror" / "w.pth")
+    assert fit["resources"] == {"w": {"source": "mirror", "origin": origin, "files": {"weights.pth": sha256}}}
+
+
+def test_an_unknown_resource(spied: Any) -> None:
+    session, _ = spied(lambda training: training.resource("efficientnet_lite"))
+    with pytest.raises(ConfigError, match=r"there is no 'efficientnet_lite' in the data catalog .* 'efficientnet_lite0'"):
+        train(session)
+
+
+def test_other_published_files_are_other_inputs(tmp_path: Path) -> None:
+    """A catalog entry with a new hash must not be answered with the model of the old one."""
+    code = CodeIndex(tmp_path / "code.json")
+    files = code.closure(["pipelines.stages.train"])
+    assert files["pipelines.data.catalog"] == catalog.FOLDER / "__init__.py"
+    assert catalog.FOLDER / "efficientnet_lite0.yaml" in data_files(files["pipelines.data.catalog"])
 
 
 def test_the_study_is_named_after_the_inputs_and_removed_afterwards(spied: Any) -> None:
