@@ -118,12 +118,7 @@ def _snapshot(document: dict[str, Any]) -> ByRun:
 
 def _fit(document: dict[str, Any]) -> ByRun:
     metrics: list[Metric] = [(f"valid_{name}", value, 0) for name, value in document.get("valid", {}).items()]
-    metrics += [
-        (metric_name(f"curve.{name}"), float(value), step)
-        for step, point in enumerate(document.get("curve", []))
-        for name, value in point.items()
-        if isinstance(value, (int, float))
-    ]
+    metrics += _curve(document.get("curve", []))
     metrics += [
         ("trial_value", float(trial["value"]), step)
         for step, trial in enumerate(document.get("trials", []))
@@ -131,6 +126,25 @@ def _fit(document: dict[str, Any]) -> ByRun:
     ]
     tags = {f"resource.{name}": json.dumps(about, sort_keys=True) for name, about in document.get("resources", {}).items()}
     return {document["candidate"]: Facts(metrics=metrics, tags=tags, params=flattened(document.get("params", {}), "chosen."))}
+
+
+_STEPS = ("epoch", "rows")
+"""What the horizontal axis of a curve may be, in the order in which it is looked for."""
+
+
+def _curve(points: list[dict[str, Any]]) -> list[Metric]:
+    """`curve.<name>` for each number of each point, at the point's epoch or number of rows, else at its place in the list.
+
+    >>> _curve([{"epoch": 3, "loss": 0.5}, {"loss": 0.25}])
+    [('curve.loss', 0.5, 3), ('curve.loss', 0.25, 1)]
+    """
+    return [
+        (metric_name(f"curve.{name}"), float(value), step)
+        for place, point in enumerate(points)
+        for step in [next((int(point[axis]) for axis in _STEPS if axis in point), place)]
+        for name, value in point.items()
+        if name not in _STEPS and isinstance(value, (int, float))
+    ]
 
 
 def _leaderboard(document: dict[str, Any]) -> ByRun:

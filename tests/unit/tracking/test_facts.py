@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from pipelines.core.evidence import Channel, Comparison, Criterion, Decision, Drift, Estimate, Leaderboard, Score, Verdict
 from pipelines.core.graph import Output
 from pipelines.tracking.facts import Facts, facts_of
@@ -68,3 +70,22 @@ def test_a_comparison_is_told_with_its_interval() -> None:
     assert {("gain_low", -0.01, 0), ("probability_better", 0.8, 0)} <= set(told.metrics)
     assert (told.tags["decision"], told.tags["decision.failed"], told.tags["incumbent"]) == ("refused", "not worse", "3")
     assert "| not worse | ≥ 0 | -0.01 | **failed** |" in told.note
+
+
+FIT = Output("fit", "json", show="metrics")
+
+
+def test_a_fits_curve_is_drawn_over_epochs_or_rows_and_its_resources_are_named() -> None:
+    curve = [{"epoch": n, "loss": 1 / n, "seconds": 2} for n in (1, 2)]
+    about = {"w": {"source": "package", "origin": "weights==1", "files": {"w.pth": "ab"}}}
+    told = facts_of(FIT, {"candidate": "cnn", "valid": {"accuracy": 0.9}, "curve": curve, "resources": about}, "cnn")["cnn"]
+    assert told.metrics == [
+        ("valid_accuracy", 0.9, 0),
+        ("curve.loss", 1.0, 1),
+        ("curve.seconds", 2.0, 1),
+        ("curve.loss", 0.5, 2),
+        ("curve.seconds", 2.0, 2),
+    ]
+    assert json.loads(told.tags["resource.w"]) == about["w"]
+    by_rows = facts_of(FIT, {"candidate": "cnn", "curve": [{"rows": 500, "valid": 0.8}]}, "cnn")["cnn"]
+    assert by_rows.metrics == [("curve.valid", 0.8, 500)]
