@@ -1,6 +1,6 @@
 """Run the benchmarks, print the tables, and with --write put them into docs/benchmarks.md.
 
-Usage: python -m bench [--repeats N] [--only in_process|peers|dags|airflow] [--write]
+Usage: python -m bench [--repeats N] [--only in_process|peers|dags|airflow|loader] [--write]
 """
 
 from __future__ import annotations
@@ -41,11 +41,18 @@ def _airflow(repeats: int) -> tuple[list[Timing], list[str]]:
     return airflow_overhead.measure(repeats)
 
 
+def _loader(repeats: int) -> tuple[list[Timing], list[str]]:
+    from bench import loader
+
+    return loader.measure(repeats)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[int], tuple[list[Timing], list[str]]]]] = {
     "in_process": ("Churn, sample profile, in one process", _in_process),
     "peers": ("A chain of eight steps that do nothing, per step", _peers),
     "dags": ("Parsing DAG files", _dags),
     "airflow": ("Through Airflow, per task", _airflow),
+    "loader": ("Images into batches", _loader),
 }
 
 

@@ -91,8 +91,8 @@ def _move(batch: Tensor, how: Augmentation, generator: torch.Generator) -> Tenso
     source = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1).expand(n, channels, -1)
     moved = batch.reshape(n, channels, -1).gather(2, source).view(batch.shape)
     if how.fill == "black" and how.shift:
-        inside = (rows == down)[:, None, :, None] & (columns == right)[:, None, None, :]
-        moved = moved * inside
+        outside = (rows != down)[:, None, :, None] | (columns != right)[:, None, None, :]
+        moved = moved.masked_fill_(outside, 0.0)
     return moved
 
 

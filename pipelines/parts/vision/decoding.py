@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Literal
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,7 @@ TURNS = {
 """Value of the tag to what makes the picture upright (EXIF 2.3, section 4.6.4)."""
 SIDEWAYS = frozenset(TURNS[value] for value in (5, 6, 7, 8))
 """Turns by which width and height change places."""
-
-
-Invert = bool | Literal["border"]
-
-
-Invert = bool | Literal["border"]
+Invert: TypeAlias = bool | Literal["border"]
 
 
 class Unreadable(Exception):
@@ -173,12 +168,6 @@ def _fit(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
     """
     scale = min(frame[0] / size[0], frame[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _border(image: Image.Image) -> float:
-    """Median grey level of the outermost pixels."""
-    grey = np.asarray(image.convert("L"))
-    return float(np.median(np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])))
 
 
 def _border(image: Image.Image) -> float:

@@ -102,7 +102,7 @@ def _averaging(side: int) -> NDArray[np.float32]:
     pixel = np.arange(side)
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     weights = np.clip(covered, 0, None)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _projected(points: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
