@@ -230,6 +230,8 @@ class Deployment(Strict):
     retry: Retry = Retry()
     profile: str = "full"
     """Profile of scheduled runs."""
+    at_once: int | None = Field(None, gt=0)
+    """How many candidates are trained side by side; 1 where each of them uses all cores. None: as many as the executor lets."""
 
 
 def load_deployment(path: Path) -> Deployment:

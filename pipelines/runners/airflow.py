@@ -105,6 +105,7 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
                 doc_md=_stage_doc(stage),
                 inlets=[asset(definition.name, LOOKS_AT[stage.name])] if stage.name in LOOKS_AT else [],
                 outlets=_outlets(definition.name, stage),
+                max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
                 map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
             )
             inputs = {parent.name: results[parent.name] for parent in dict.fromkeys(map(graph.writer, stage.reads))}

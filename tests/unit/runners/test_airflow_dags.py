@@ -62,6 +62,17 @@ def test_a_task_reads_its_own_dag_only(toy: Definition, monkeypatch: pytest.Monk
     assert found["params"] == ["as_of", "fresh", "overrides", "profile", "why"]
 
 
+@pytest.mark.parametrize(("line", "expected"), [("at_once: 1", 1), ("", None)])
+def test_candidates_that_use_all_cores_are_trained_one_after_the_other(toy: Definition, line: str, expected: int | None) -> None:
+    with (toy.folder / "deployment.yaml").open("a") as file:
+        file.write(f"\n{line}\n")
+    code = "from pipelines.runners.airflow import build; import json; tasks = build('toy')[0].task_dict; "
+    code += "print(json.dumps({name: task.max_active_tis_per_dagrun for name, task in tasks.items()}))"
+    found = _python(code)
+    assert found.pop("train") == expected
+    assert set(found.values()) == {None}
+
+
 def test_reading_it_imports_no_project_and_no_heavy_library(parsed: dict[str, object]) -> None:
     modules = parsed["modules"]
     assert isinstance(modules, list)
