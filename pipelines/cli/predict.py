@@ -18,7 +18,10 @@ def predict(
     source: Annotated[
         str,
         typer.Option(
-            "--input", "-i", metavar="PATH|-", help="CSV, JSON, JSON lines or parquet, a folder, or - for JSON lines on stdin."
+            "--input",
+            "-i",
+            metavar="PATH|-",
+            help="A file (CSV, JSON, JSON lines, parquet, an image, …), a folder, or - for JSON lines or one file's bytes on stdin.",
         ),
     ],
     version: Annotated[
@@ -29,7 +32,8 @@ def predict(
 ) -> None:
     """Predict rows with the champion, or with another version.
 
-    Rows are as your systems have them, without labels; the project makes its features itself. No rows give no answers.
+    Rows are as your systems have them, without labels; the project reads them and makes its features itself. No rows give no
+    answers.
     Rows that cannot be predicted are named with their numbers, and nothing is predicted (exit 3).
 
     [bold]Examples[/]
@@ -37,13 +41,15 @@ def predict(
       pipelines predict churn --input customers.csv
       pipelines predict churn --input customers.csv --explain --version previous
       cat customers.jsonl | pipelines predict churn --input - --json
+      pipelines predict fashion --input photos/
+      cat shirt.jpg | pipelines predict fashion --input -
     """
     from pipelines.cli.registry import require_models
     from pipelines.tracking.registry import find, load
 
     require_models(project)
     entry = find(project, version)
-    rows = rows_of(source, sys.stdin)
+    rows = rows_of(source, sys.stdin.buffer)
     served = load(project, version)
     data = served.project.read(rows)
     answers = served.project.answer(served.model, data, served.project.predict(served.model, data))
@@ -58,28 +64,33 @@ def predict(
         _show(project, entry, answers)
 
 
-def rows_of(source: str, stdin: IO[str]) -> Any:
-    """Rows from a file by its ending, from JSON lines on stdin, or a folder as it is.
+def rows_of(source: str, stdin: IO[bytes]) -> Any:
+    """What the project's `read` is given: rows where the input is JSON, else the path of a file or folder, or bytes from stdin.
 
-    Raises ConfigError for what is no such place, DataError for what cannot be read.
+    Raises ConfigError for what is no such place, DataError for JSON that cannot be read.
     """
     from pipelines.core.errors import ConfigError
 
     if source == "-":
-        return _json_lines(stdin.read(), "stdin")
+        content = stdin.read()
+        text = _text(content)
+        return content if text is None else _json_lines(text, "stdin")
     path = Path(source)
     if path.is_dir():
         return path
     if not path.is_file():
-        raise ConfigError(f"--input {source!r}: there is no such file or folder; use - to read JSON lines from stdin")
+        raise ConfigError(f"--input {source!r}: there is no such file or folder; use - to read from stdin")
     reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise ConfigError(f"--input {source!r}: expected a file that ends in {', '.join(READERS)}, a folder or -")
-    return reader(path)
+    return reader(path) if reader else path
 
 
-def _as_path(path: Path) -> Path:
-    return path
+def _text(content: bytes) -> str | None:
+    """Bytes as UTF-8 text; None for an image or another binary file."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
 
 
 def _json(path: Path) -> Any:
@@ -112,12 +123,10 @@ def _json_lines(text: str, where: str) -> list[Any]:
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    ".csv": _as_path,
-    ".parquet": _as_path,
     ".json": _json,
     ".jsonl": lambda path: _json_lines(path.read_text(encoding="utf-8-sig"), str(path)),
 }
-"""How rows are read, by the file's ending. Tables are left to the project: it knows their columns and says what is wrong."""
+"""Files whose rows are read here, by ending. All others are left to the project: it knows what they are and what is wrong."""
 
 _SHOWN = 50
 """Rows of a table that people still read."""
@@ -146,4 +155,6 @@ def _show(project: str, entry: Any, answers: Sequence[dict[str, Any]]) -> None:
 def _cell(value: Any, number: Callable[[float], str]) -> str:
     if isinstance(value, list):
         return "\n".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(part, number)}" for key, part in value.items())
     return number(value) if isinstance(value, float) else str(value)

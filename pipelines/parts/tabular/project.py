@@ -91,7 +91,8 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         return check_table(data, self.schema)
 
     def read(self, rows: Any) -> pd.DataFrame:
-        """Rows as a data frame, a list of mappings, one mapping, or the path of a CSV, parquet or JSON file.
+        """Rows as a data frame, a list of mappings, one mapping, or the path of a CSV, parquet or JSON file or of a
+        folder with such.
 
         Columns nobody declared are ignored, and so is the label.
         """

@@ -11,15 +11,20 @@ import pandas as pd
 
 from pipelines.core.contract import Probes
 from pipelines.core.errors import DataError, did_you_mean
-from pipelines.parts.tabular.loading import read_table
+from pipelines.parts.tabular.loading import read_folder, read_table
 from pipelines.parts.tabular.parse import EXPECTED, Parsed
 from pipelines.parts.tabular.schema import Schema
 
+ENDINGS = (".csv", ".gz", ".parquet", ".json")
+"""Of files that rows are read from."""
+
 
 def given(rows: Any, schema: Schema) -> pd.DataFrame:
-    """A data frame from a data frame, a list of mappings, one mapping, or the path of a file; no rows give no rows."""
+    """A data frame from a data frame, a list of mappings, one mapping, or the path of a file or folder; no rows give no rows."""
+    if isinstance(rows, bytes):
+        raise DataError(f"expected rows as JSON lines, UTF-8, one row a line; found {len(rows):,} bytes that are no such text")
     if isinstance(rows, str | Path):
-        rows = read_table(Path(rows))
+        rows = _of_file(Path(rows))
     rows = [rows] if isinstance(rows, Mapping) else rows
     if not isinstance(rows, pd.DataFrame):
         if not (isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows)):
@@ -27,6 +32,14 @@ def given(rows: Any, schema: Schema) -> pd.DataFrame:
         rows = pd.DataFrame(list(rows))
     nothing = not len(rows) and not len(rows.columns)
     return pd.DataFrame(columns=[*schema.ids, *schema.features], dtype=object) if nothing else rows
+
+
+def _of_file(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        return read_folder(path)
+    if path.is_file() and path.suffix.lower() not in ENDINGS:
+        raise DataError(f"{path.name}: expected a file that ends in {', '.join(ENDINGS)}; save it as one of these")
+    return read_table(path)
 
 
 def refuse(given: pd.DataFrame, parsed: Parsed, schema: Schema) -> None:

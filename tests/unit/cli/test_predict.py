@@ -11,18 +11,21 @@ import pytest
 from pipelines.cli.predict import rows_of
 from pipelines.core.discovery import Definition
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.parts.tabular.rows import given
+from pipelines.parts.tabular.schema import Column, Schema
 
-NOTHING = io.StringIO()
+NOTHING = io.BytesIO()
+PNG = b"\x89PNG\r\n\x1a\n\0\0"
 
 
 def test_json_lines_from_stdin() -> None:
-    assert rows_of("-", io.StringIO('{"a": 1}\n\n{"a": 2}\n')) == [{"a": 1}, {"a": 2}]
+    assert rows_of("-", io.BytesIO(b'{"a": 1}\n\n{"a": 2}\n')) == [{"a": 1}, {"a": 2}]
     assert rows_of("-", NOTHING) == []
 
 
 def test_broken_lines_are_all_named() -> None:
     with pytest.raises(DataError, match=r"(?s)2 lines cannot be read:.*line 2: .*line 3: "):
-        rows_of("-", io.StringIO('{"a": 1}\n{"a"\nnope\n'))
+        rows_of("-", io.BytesIO(b'{"a": 1}\n{"a"\nnope\n'))
 
 
 def test_files_by_their_ending(tmp_path: Path) -> None:
@@ -35,12 +38,38 @@ def test_files_by_their_ending(tmp_path: Path) -> None:
     assert rows_of(str(tmp_path), NOTHING) == tmp_path
 
 
+def test_what_is_not_json_is_for_the_project_to_read(tmp_path: Path) -> None:
+    (tmp_path / "shirt.PNG").write_bytes(PNG)
+    assert rows_of(str(tmp_path / "shirt.PNG"), NOTHING) == tmp_path / "shirt.PNG"
+    for content in (PNG, "Größe".encode("latin-1"), "{}".encode("utf-16")):
+        assert rows_of("-", io.BytesIO(content)) == content
+
+
+def test_a_table_refuses_an_image(tmp_path: Path) -> None:
+    schema = Schema((Column("x", "number"),))
+    with pytest.raises(
+        DataError, match="expected rows as JSON lines, UTF-8, one row a line; found 10 bytes that are no such text"
+    ):
+        given(rows_of("-", io.BytesIO(PNG)), schema)
+    (tmp_path / "shirt.png").write_bytes(PNG)
+    with pytest.raises(
+        DataError, match=r"shirt\.png: expected a file that ends in \.csv, \.gz, \.parquet, \.json; save it as one"
+    ):
+        given(rows_of(str(tmp_path / "shirt.png"), NOTHING), schema)
+
+
+def test_a_folder_of_tables_is_one_table(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.csv").write_text(f"x\n{number}\n")
+    assert given(rows_of(str(tmp_path), NOTHING), Schema((Column("x", "number"),)))["x"].tolist() == ["1", "2"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="expected a table"):
+        given(rows_of(str(tmp_path / "empty"), NOTHING), Schema((Column("x", "number"),)))
+
+
 def test_what_is_no_input(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such file or folder; use - to read JSON lines from stdin"):
+    with pytest.raises(ConfigError, match="there is no such file or folder; use - to read from stdin"):
         rows_of(str(tmp_path / "gone.csv"), NOTHING)
-    (tmp_path / "rows.xls").write_text("")
-    with pytest.raises(ConfigError, match=r"expected a file that ends in \.csv, \.parquet, \.json, \.jsonl, a folder or -"):
-        rows_of(str(tmp_path / "rows.xls"), NOTHING)
     (tmp_path / "rows.json").write_text("{")
     with pytest.raises(DataError, match=r"rows\.json is not JSON"):
         rows_of(str(tmp_path / "rows.json"), NOTHING)

@@ -45,7 +45,7 @@ def test_from_raw_data_to_rollback(
     assert [answer["probability"] > 0.5 for answer in answered["answers"]] == [True, False]
     assert [answer["reasons"] for answer in answered["answers"]] == [[], []]
     assert re.search(r"1 │ 0\.\d{4}", cli("predict", "toy", "--input", str(rows)).out)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     nothing = cli("predict", "toy", "--input", "-", "--json")
     assert (nothing.code, nothing.json["answers"]) == (0, [])
     rows.write_text("[[2.0]]")
