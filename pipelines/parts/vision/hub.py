@@ -71,7 +71,8 @@ class Hub(Backbone):
             loaded, report = _auto().from_pretrained(name, use_safetensors=True, output_loading_info=True)
         if missing := [key for key in report["missing_keys"] if not key.startswith("pooler.")]:
             raise DataError(
-                f"{name} lacks {len(missing)} weights of its own network, {missing[0]} first; take another checkpoint"
+                f"{name} does not hold its whole network: {len(missing)} weights are missing, {missing[0]} first; "
+                "take another checkpoint"
             )
         self.backbone.load_state_dict(loaded.state_dict())
         self.standardise(*_normalisation(name))
@@ -128,6 +129,7 @@ def _in_order(module: nn.Module) -> Iterator[nn.Module]:
 def _loading(name: str) -> Iterator[None]:
     """Without progress bars and advice; faults as ours."""
     from huggingface_hub.errors import RepositoryNotFoundError
+    from safetensors import SafetensorError
     from transformers.utils import logging as quiet
 
     logging: Any = quiet
@@ -136,7 +138,7 @@ def _loading(name: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if Path(name).is_dir():
             raise DataError(
                 f"{name} holds no backbone that can be loaded: {error}; it must have been saved with save_pretrained, "

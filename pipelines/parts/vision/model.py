@@ -165,8 +165,11 @@ class VisionModelCodec:
             net = build(Architecture.model_validate(facts["architecture"]), len(classes), int(facts["channels"]))
             net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
             projection = Projection(tensors["projection.mean"].numpy(), tensors["projection.components"].numpy())
+            if projection.components.shape != (net.head.in_features, AXES):
+                raise ValueError(f"axes of shape {projection.components.shape} do not fit {net.head.in_features} features")
             return VisionModel(net.eval(), classes, float(facts["temperature"]), projection)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ValidationError, ConfigError) as error:
+            what = " ".join(str(error).split("\n")[:2])  # torch lists every tensor, the first will do
             raise DataError(
-                f"{path} holds no whole model: {error}; run the training stage again, or take the model from where it came again"
+                f"{path} holds no whole model: {what}; run the training stage again, or take the model from where it came again"
             ) from error
