@@ -108,12 +108,13 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
                 max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
                 map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
             )
-            inputs = {parent.name: results[parent.name] for parent in dict.fromkeys(map(graph.writer, stage.reads))}
-            fixed = {"project": definition.name, "kind": kind, "stage": stage.name, "inputs": inputs}
+            fixed = {"project": definition.name, "kind": kind, "stage": stage.name}
             if stage.each:
                 results[stage.name] = operator.partial(**fixed).expand(candidate=list(graph.candidates))
             else:
                 results[stage.name] = operator(**fixed)
+            for parent in dict.fromkeys(map(graph.writer, stage.reads)):
+                results[parent.name] >> results[stage.name]
     closing = _close.override(doc_md="Mark the tracked run as finished or failed. Runs whatever happened before.")
     closed = closing(project=definition.name, kind=kind).as_teardown()
     for result in results.values():
@@ -121,11 +122,11 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
 
 
 @task(multiple_outputs=False)  # type: ignore[untyped-decorator]
-def _run_stage(project: str, kind: str, stage: str, inputs: dict[str, Any], candidate: str | None = None) -> Any:
+def _run_stage(project: str, kind: str, stage: str, candidate: str | None = None) -> Any:
     """Execute one node of the graph; the reference to what it made is the task's XCom."""
     from pipelines.runners.airflow_task import run_stage
 
-    return run_stage(project, kind, stage, inputs, candidate)
+    return run_stage(project, kind, stage, candidate)
 
 
 @task(task_id="close", retries=1, retry_delay=timedelta(seconds=5), retry_policy=None)  # type: ignore[untyped-decorator]

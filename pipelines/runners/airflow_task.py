@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipelines.core.graph import Node
 from pipelines.core.run import Run, parse_as_of
 from pipelines.runners.airflow_assets import EMITS, asset, promotion_alias
 from pipelines.runners.progress import Note
+from pipelines.tracking import records
 from pipelines.tracking.runs import MlflowTracker
 
 log = logging.getLogger("pipelines")
@@ -24,8 +24,12 @@ ERROR = "error"
 """XCom key under which a failed task leaves kind, exit code and message of its error."""
 
 
-def run_stage(project: str, kind: str, stage: str, inputs: Mapping[str, Any], candidate: str | None) -> dict[str, Any]:
-    """Execute a node and tell the tracker; return its `StageResult` as plain values, which is all that XCom carries."""
+def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dict[str, Any]:
+    """Execute a node and tell the tracker; return its `StageResult` as plain values, which is all that XCom carries.
+
+    What the nodes before it gave is read where the tracker keeps it, in the run's own record: pulling each from Airflow's
+    database costs a request to the API server, and with nine of them more than all else that a light task does.
+    """
     context = get_current_context()
     session = _session(context, project, kind)
     node = session.graph.node(f"{stage}-{candidate}" if candidate else stage)
@@ -34,7 +38,7 @@ def run_stage(project: str, kind: str, stage: str, inputs: Mapping[str, Any], ca
     try:
         if not node.stage.reads:
             tracker.open(session)
-        result = execute(session, node, _done(inputs), progress=watched.tell)
+        result = execute(session, node, _done(session, node), progress=watched.tell)
         tracker.record(session, node, result)
     except Exception as error:
         _explain(context, session, tracker, node, error)
@@ -87,16 +91,10 @@ def _as_of(run: Any, scheduled: bool) -> datetime:
     return datetime.combine(run.run_after.astimezone(UTC).date(), time(), UTC)
 
 
-def _done(inputs: Mapping[str, Any]) -> dict[str, StageResult]:
-    """Results by node. A mapped stage hands over one per candidate."""
-    plain = [one for value in inputs.values() for one in _each(value)]
-    results = [StageResult.model_validate(one) for one in plain]
-    return {result.node: result for result in results}
-
-
-def _each(value: Any) -> Sequence[Any]:
-    """A mapped stage's results all at once: walking through them asks Airflow for one at a time."""
-    return [value] if isinstance(value, Mapping) else value[:]
+def _done(session: Session, node: Node) -> dict[str, StageResult]:
+    """Results of the nodes before this one, by name; what is missing `execute` will name."""
+    names = [parent.name for parent in session.graph.upstream(node)]
+    return records.results(session.store, session.run.project, session.run.id, names)
 
 
 def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node, error: Exception) -> None:

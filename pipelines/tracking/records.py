@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipelines.core.artifacts import StageResult
 from pipelines.core.config import Params
 from pipelines.core.errors import DataError
@@ -42,9 +44,11 @@ def asked(store: Store, project: str, run: str) -> tuple[Run, Params]:
     return Run.model_validate_json(found), Params.model_validate_json(params)
 
 
-def results(store: Store, project: str, run: str) -> dict[str, StageResult]:
-    """What each stage of a run gave, by node."""
-    found = (store.read(key) for key in store.keys(f"{_place(project, run)}/nodes/"))
+def results(store: Store, project: str, run: str, nodes: Iterable[str] | None = None) -> dict[str, StageResult]:
+    """What each stage of a run gave, by node; of these nodes only where they are named. What has given nothing is left out."""
+    place = f"{_place(project, run)}/nodes/"
+    keys = store.keys(place) if nodes is None else [f"{place}{node}.json" for node in nodes]
+    found = (store.read(key) for key in keys)
     parsed = [StageResult.model_validate_json(content) for content in found if content]
     return {result.node: result for result in parsed}
 
