@@ -12,6 +12,7 @@ import ast
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def install() -> None:
         say("installing the packages of requirements.lock (a few minutes at most)")
         if bootstrap():
             env = uv_environment()
-            uv(env, "install", "--require-hashes", "-r", str(LOCK))
+            uv(env, "install", "--require-hashes", *torch_backend(env), "-r", str(LOCK))
             uv(env, "install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
             compile_bytecode()
         else:
@@ -126,9 +127,22 @@ def lock(arguments: list[str]) -> None:
         make_venv()
         if not bootstrap():
             raise Stop("uv, which writes the lock, cannot be installed; see pip's message above")
+    env = uv_environment()
     options = ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header"]
     target = ["--python-version", "3.11", "--group", "dev", "-o", str(LOCK), "-q"]
-    uv(uv_environment(), "compile", *options, *target, *arguments, str(ROOT / "pyproject.toml"))
+    uv(env, "compile", *options, *torch_backend(env), *target, *arguments, str(ROOT / "pyproject.toml"))
+
+
+def torch_backend(env: dict[str, str]) -> list[str]:
+    """The option that lets uv take torch's CPU build from PyTorch's own index, where the configured places do not have it.
+
+    That build (`+cpu`) leaves out the libraries of CUDA, which are several times its size. It is in no default index.
+    """
+    pinned = re.search(r'"torch==([\w.]+)"', (ROOT / "pyproject.toml").read_text())
+    if pinned is None or "UV_TORCH_BACKEND" in env:
+        return []
+    question = ["install", "--python", str(PYTHON), *only_links(), "--dry-run", "--no-deps", f"torch=={pinned[1]}+cpu"]
+    return [] if run(VENV / "bin" / "uv", "pip", *question, quiet=True, env=env) else ["--torch-backend", "cpu"]
 
 
 def uv(env: dict[str, str], command: str, *arguments: str) -> None:
@@ -145,7 +159,17 @@ def uv(env: dict[str, str], command: str, *arguments: str) -> None:
 
 def pip(*arguments: str) -> None:
     if not run(PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments):
-        raise Stop(f"pip failed{why_perhaps()}; its message is above")
+        raise Stop(f"pip failed{why_perhaps()}; its message is above{about_torch()}")
+
+
+def about_torch() -> str:
+    """What pip, unlike uv, must be told by hand."""
+    if not re.search(r"^torch==\S+\+cpu", LOCK.read_text(), re.MULTILINE):
+        return ""
+    return (
+        ". If torch's CPU build is what it misses: no default index has it. Name PyTorch's index for CPU builds in "
+        "PIP_EXTRA_INDEX_URL (PyTorch's installation page shows it), or a folder with the wheel in PIP_FIND_LINKS, and run again"
+    )
 
 
 def why_perhaps() -> str:

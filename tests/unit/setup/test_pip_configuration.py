@@ -112,3 +112,31 @@ def test_what_is_set_for_uv_stays(setup: ModuleType, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("UV_INDEX", "https://mine.example/simple")
     monkeypatch.setattr(setup, "pip_configuration", lambda: {"extra-index-url": ["https://pip.example/simple"]})
     assert setup.uv_environment()["UV_INDEX"] == "https://mine.example/simple"
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "answer", "environment", "options"),
+    [
+        ('["torch==2.13.0"]', True, {}, []),
+        ('["torch==2.13.0"]', False, {}, ["--torch-backend", "cpu"]),
+        ('["torch==2.13.0"]', False, {"UV_TORCH_BACKEND": "auto"}, []),
+        ('["numpy"]', False, {}, []),
+    ],
+)
+def test_pytorchs_own_index_is_asked_where_no_configured_place_has_the_cpu_build(
+    setup: ModuleType,
+    told: Told,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pyproject: str,
+    answer: bool,
+    environment: dict[str, str],
+    options: list[str],
+) -> None:
+    told("")
+    (tmp_path / "pyproject.toml").write_text(f"dependencies = {pyproject}")
+    asked: list[str] = []
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "run", lambda *call, **how: asked.extend(map(str, call)) or answer)
+    assert setup.torch_backend(environment) == options
+    assert (asked[-1:] == ["torch==2.13.0+cpu"]) == ("torch" in pyproject and not environment)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk import small_disk
-from tests.unit.setup.conftest import Checkout, make_checkout, stand_in
+from tests.unit.setup.conftest import Checkout, make_checkout, make_wheel, sha256, stand_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -54,6 +54,27 @@ def test_the_lock_is_written_from_pyproject(with_uv: Checkout) -> None:
     code, said = with_uv.setup("lock")
     assert code == 0, said
     assert lock.read_text().split() == ["tiny==1.0", "\\", f"--hash=sha256:{known}"]
+
+
+def test_the_cpu_build_of_torch_is_pinned_and_installed(with_uv: Checkout) -> None:
+    """As in the real pyproject: the public version is asked for, and a configured place has the CPU build."""
+    wheel = make_wheel(with_uv.wheels, "torch", "1.5+cpu", {"torch.py": ""})
+    pyproject = with_uv.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('["tiny"]', '["tiny", "torch==1.5"]'))
+    code, said = with_uv.setup("lock")
+    assert code == 0, said
+    assert f"torch==1.5+cpu \\\n    --hash=sha256:{sha256(wheel)}" in (with_uv.root / "requirements.lock").read_text()
+    code, said = with_uv.setup()
+    assert code == 0, said
+    assert list((with_uv.root / ".venv").rglob("torch-1.5+cpu.dist-info"))
+
+
+def test_pip_alone_says_what_it_must_be_told_of_torch(checkout: Checkout) -> None:
+    with (checkout.root / "requirements.lock").open("a") as lock:
+        lock.write(f"torch==1.5+cpu --hash=sha256:{'0' * 64}\n")
+    code, said = checkout.setup()
+    assert code == 4
+    assert "Name PyTorch's index for CPU builds in PIP_EXTRA_INDEX_URL" in said
 
 
 def test_no_lock_is_written_without_uv(checkout: Checkout) -> None:
