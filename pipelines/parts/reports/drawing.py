@@ -6,7 +6,9 @@ A figure `name` is `<folder>/<name>.png`, its numbers `<folder>/plots/<name>.csv
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +18,22 @@ if TYPE_CHECKING:
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#9c6b4e", "#97bbf5", "#9498a0")
 
 
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name, in turn; they repeat when there are more names than colours."""
+    return dict(zip(names, cycle(COLOURS), strict=False))
+
+
 class Picture:
     """A figure of any shape, saved on leaving and never when drawing failed. Drawn without pyplot: no global state, no display.
 
-    `width` and `height` are inches, a hundred pixels each.
+    `width` and `height` are inches, a hundred pixels each. `colours` is the size of the file's palette, which keeps
+    photographs small; None keeps every colour.
     """
 
-    def __init__(self, path: Path, width: float, height: float) -> None:
+    def __init__(self, path: Path, width: float, height: float, colours: int | None = None) -> None:
         from matplotlib.figure import Figure
 
-        self.path = path
+        self.path, self.colours = path, colours
         self.figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
 
     def __enter__(self) -> Any:
@@ -33,7 +41,9 @@ class Picture:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None:
-            self.figure.savefig(self.path, metadata={"Software": None})
+            drawn = io.BytesIO()
+            self.figure.savefig(drawn, format="png", metadata={"Software": None})
+            self.path.write_bytes(drawn.getvalue() if self.colours is None else _with_palette(drawn, self.colours))
 
 
 class Plot(Picture):
@@ -49,6 +59,15 @@ class Plot(Picture):
 
     def __enter__(self) -> Axes:
         return self.axes
+
+
+def _with_palette(drawn: io.BytesIO, colours: int) -> bytes:
+    from PIL import Image
+
+    small = io.BytesIO()
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
+    return small.getvalue()
 
 
 def table(folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -107,8 +107,8 @@ def export(model: VisionModel, images: Images, folder: Path, calls: int = CALLS)
     for name, (file, content) in files.items():
         (folder / file).write_bytes(content)
         runs[name] = _onnx(content)
-    sizes = {"torch": sum(tensor.nbytes for tensor in model.net.state_dict().values())}
-    sizes |= {name: len(content) for name, (_, content) in files.items()}
+    sizes = {"torch": weights_mb(model)}
+    sizes |= {name: len(content) / 1e6 for name, (_, content) in files.items()}
     facts = ExportFacts(
         opset=OPSET,
         shape=images.shape,
@@ -124,7 +124,7 @@ def export(model: VisionModel, images: Images, folder: Path, calls: int = CALLS)
 
 
 def _forms(
-    runs: Mapping[str, Run], images: Images, sizes: Mapping[str, int], files: Mapping[str, str], calls: int
+    runs: Mapping[str, Run], images: Images, sizes: Mapping[str, float], files: Mapping[str, str], calls: int
 ) -> tuple[Form, ...]:
     """The first run is the reference."""
     parts = [images.pixels[start : start + BATCH] for start in range(0, len(images), BATCH)]
@@ -138,7 +138,7 @@ def _forms(
             Form(
                 name=name,
                 file=files.get(name, ""),
-                mb=sizes[name] / 1e6,
+                mb=sizes[name],
                 accuracy=float(np.mean(said == images.label)),
                 same_labels=float(np.mean(said == reference.argmax(axis=1))),
                 logits_difference=float(np.abs(logits[name] - reference).max()),
@@ -160,6 +160,11 @@ def times(run: Run, images: Images, calls: int) -> tuple[Sequence[float], Sequen
 def scaled(pixels: NDArray[np.uint8]) -> Floats:
     """Pixels as networks take them: float32, 0..1."""
     return pixels.astype(np.float32) / np.float32(255)
+
+
+def weights_mb(model: VisionModel) -> float:
+    """Size of the parameters and statistics of a network."""
+    return float(sum(tensor.nbytes for tensor in model.net.state_dict().values())) / 1e6
 
 
 def _torch(model: VisionModel) -> Run:
