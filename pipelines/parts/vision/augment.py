@@ -65,6 +65,8 @@ def augment(batch: Tensor, how: Augmentation, generator: torch.Generator) -> Ten
 
     One generator state always gives the same result. The batch given is not written to.
     """
+    if not len(batch):
+        return batch
     if how.flip or how.shift:
         batch = _move(batch, how, generator)
     if how.rotate or how.zoom:

@@ -45,18 +45,23 @@ def balance(folder: Path, facts: Sequence[Mapping[str, Any]], splits: Sequence[s
 def samples(folder: Path, images: Images, classes: Sequence[str], seed: int) -> None:
     """`samples.png`: a row of images drawn at random from each class."""
     random = np.random.default_rng(seed)
-    rows = []
-    for number in range(min(CLASSES, len(classes))):
+    shown = classes[:CLASSES]
+    channels, height, width = images.shape
+    gap = 1 + max(height, width) // 24
+    board = np.full((channels, len(shown) * (height + gap) - gap, SAMPLES * (width + gap) - gap), 255, dtype=np.uint8)
+    for number in range(len(shown)):
         members = np.flatnonzero(images.label == number)
-        rows.append(images.pixels[random.choice(members, min(SAMPLES, len(members)), replace=False)])
-    with Picture(folder / "samples.png", 0.78 * SAMPLES + 1.6, 0.8 * len(rows)) as figure:
-        grid = np.atleast_2d(figure.subplots(len(rows), SAMPLES, squeeze=False))
-        for cells, row, name in zip(grid, rows, classes, strict=False):
-            for cell, pixels in zip(cells, row, strict=False):
-                _image(cell, pixels)
-            for cell in cells:
-                cell.set_axis_off()
-            cells[0].text(-0.15, 0.5, name, transform=cells[0].transAxes, ha="right", va="center", fontsize=11)
+        top = number * (height + gap)
+        for column, row in enumerate(random.choice(members, min(SAMPLES, len(members)), replace=False)):
+            left = column * (width + gap)
+            board[:, top : top + height, left : left + width] = images.pixels[row]
+    with Picture(folder / "samples.png", 0.78 * SAMPLES + 1.6, 0.8 * len(shown) * height / width) as figure:
+        axes = figure.add_subplot()
+        _image(axes, board)
+        axes.set_yticks((height + gap) * np.arange(len(shown)) + height / 2, shown, fontsize=11)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
 
 
 def means(folder: Path, images: Images, classes: Sequence[str]) -> None:

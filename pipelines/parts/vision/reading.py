@@ -76,17 +76,19 @@ def stream(
     faults.refuse()
 
 
-def files(folder: Path) -> list[Path]:
-    """Every file below a folder, sorted by path, but hidden ones; links to folders are not followed. Raises DataError when
-    there is none.
+def files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder but hidden ones, by name, those of a folder before those of the folders in it; links to
+    folders are not followed. Raises DataError when there is none.
     """
-    found = []
+    found = False
     for place, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                found = True
+                yield Path(place, name)
     if not found:
         raise DataError(f"expected images in the folder {folder}, found no file; check the path")
-    return sorted(found)
 
 
 def _sources(rows: Any, name: str = "") -> Iterator[tuple[str, Any]]:
