@@ -45,6 +45,7 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
         raise
     finally:
         watched.end()
+    tracker.settle(session)
     if result.reused:
         log.info("%s: reused, nothing it depends on has changed (%.0f ms)", node.name, 1000 * result.seconds)
     else:
@@ -106,6 +107,7 @@ def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node,
     )
     try:
         tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
+        tracker.settle(session)
     except Exception:
         log.exception("the tracker could not be told of the failure")
 

@@ -19,6 +19,8 @@ from pipelines.core.run import Run
 from pipelines.core.store import Store
 from pipelines.tracking.leases import HOLDER, is_old, lease, why_gone
 
+_AGAIN = "opened again"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -51,13 +53,18 @@ def claim_key(project: str, run: str, candidate: str | None = None) -> str:
 # who is at work ---------------------------------------------------------------------------------------------------------
 
 
-def hold(session: Session) -> None:
-    """Say that a run is open and who holds it; said again later on, it renews the lease."""
+def hold(session: Session, *, again: bool = False) -> bool:
+    """Say that a run is open and who holds it; said again later on, it renews the lease.
+
+    Returns whether the run had been closed before it was opened `again`, now or by another process.
+    """
     run, key = session.run, _open(session.run.project, session.run.id)
     holder = lease(run) | {f"{run.runner}.{name}": value for name, value in run.engine.items()}
     before = session.store.read_json(key)
+    again |= _AGAIN in (before or {})
     if before is None or before[HOLDER] != holder[HOLDER] or is_old(before):
-        session.store.replace(key, json.dumps(holder).encode())
+        session.store.replace(key, json.dumps(holder | ({_AGAIN: "yes"} if again else {})).encode())
+    return again
 
 
 def held(session: Session) -> bool:

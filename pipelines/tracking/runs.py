@@ -63,6 +63,7 @@ class MlflowTracker:
         self.settings = settings
         self._waiting: dict[str, list[tuple[Node, StageResult]]] = {}
         self._known: dict[str, Claim] = {}
+        self._reopened: set[str] = set()
         self._params: dict[str, dict[str, str]] = {}
         self._here = without_password(settings.store)
 
@@ -109,6 +110,14 @@ class MlflowTracker:
             self.client.set_terminated(run.run_id, status)
             open_runs.release(session.store, session.run.project, session.run.id)
 
+    def settle(self, session: Session) -> None:
+        """Close a run that was closed before and went on, for the task that closes it may not come a second time.
+
+        So it is when a person clears the failed tasks of a DAG run: the one that closes had succeeded.
+        """
+        if session.run.id in self._reopened:
+            self.finish(session, "FINISHED")
+
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
         """Close runs of a project that nobody will finish any more; return their MLflow ids."""
         with self._talking():
@@ -153,9 +162,11 @@ class MlflowTracker:
             experiment = self._experiment(session)
             self._sweep(session.store, session.run.project, experiment, session.run)
             return self._claim(session.store, key, lambda: self._create(session, experiment))
-        if not open_runs.held(session):
+        closed = not open_runs.held(session)
+        if open_runs.hold(session, again=closed):
+            self._reopened.add(session.run.id)
+        if closed:
             self.client.update_run(known.run_id, status="RUNNING")
-        open_runs.hold(session)
         return known
 
     def _claim(self, store: Store, key: str, create: Callable[[], Claim]) -> Claim:

@@ -176,6 +176,31 @@ def test_a_retry_mends_a_failed_run(toy_session: Sessions, chain: Chain, setting
     assert "error.class" not in parents(settings)[0].data.tags
 
 
+def test_a_task_cleared_after_the_run_was_closed_closes_it_behind_itself(
+    toy_session: Sessions, chain: Chain, settings: Settings
+) -> None:
+    session = toy_session(runner="airflow", engine={"dag_id": "toy_training", "run_id": "one"})
+    done = chain(session)
+    usual = MlflowTracker(settings)
+    usual.open(session)
+    usual.settle(session)
+    assert parents(settings)[0].info.status == "RUNNING", "the task `close` is still to come"
+    usual.failed(session, session.graph.node("validate"), DataError("3 rows"), {})
+    MlflowTracker(settings).finish(session, "FAILED")
+
+    one, other = MlflowTracker(settings), MlflowTracker(settings)  # two cleared tasks, at the same time
+    one.open(session)
+    other.open(session)
+    assert parents(settings)[0].info.status == "RUNNING"
+    one.record(session, session.graph.node("validate"), done["validate"])
+    one.settle(session)
+    assert parents(settings)[0].info.status == "FINISHED"
+    other.failed(session, session.graph.node("train-linear"), InfrastructureError("disk"), {})
+    other.settle(session)
+    assert parents(settings)[0].info.status == "FAILED"
+    assert session.store.keys("open-runs/") == []
+
+
 def test_a_repeated_stage_that_chose_otherwise_says_so(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
     session = toy_session()
     done = chain(session)
