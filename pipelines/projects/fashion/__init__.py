@@ -1,0 +1,33 @@
+"""Which article of clothing a small grey picture shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.core.errors import DataError
+from pipelines.parts.vision.idx import pair, read_idx
+from pipelines.parts.vision.images import Images
+from pipelines.parts.vision.project import VisionProject
+from pipelines.parts.vision.transfer import FineTuned, Frozen, FromScratch
+
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+class FashionProject(VisionProject):
+    """Fashion-MNIST: ten classes, from a small network to published ImageNet weights."""
+
+    name = "fashion"
+    classes = CLASSES
+    shape = (1, 28, 28)
+    candidate_params = {"cnn": FromScratch, "resnet": FromScratch, "frozen": Frozen, "finetuned": FineTuned}
+
+    def images(self, raw: Path) -> Images:
+        """The authors' training images, then their test images."""
+        return Images.concat([_images(raw, "train", fold=0), _images(raw, "t10k", fold=1)])
+
+
+def _images(raw: Path, name: str, fold: int) -> Images:
+    return pair(read_idx(raw / f"{name}-images-idx3-ubyte.gz"), read_idx(raw / f"{name}-labels-idx1-ubyte.gz"), fold=fold)
+
+
+PROJECT = FashionProject
