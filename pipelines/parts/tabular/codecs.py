@@ -27,21 +27,41 @@ class Parquet:
             table = pa.Table.from_pandas(value, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(f"the table cannot be written: {error}; give each column one type, or leave it as text") from error
+        if levels := _levels(value):
+            table = table.replace_schema_metadata({**table.schema.metadata, _LEVELS: json.dumps(levels).encode()})
         pq.write_table(table, path, compression="zstd", row_group_size=1 << 20)
 
     def read(self, path: Path) -> pd.DataFrame:
+        import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            frame: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+            table = pq.ParquetFile(path).read()
+            frame: pd.DataFrame = table.to_pandas()
         except pa.ArrowInvalid as error:
             raise DataError(f"{path} is not a whole parquet file: {error}; run the stage that writes it again") from error
-        return frame
+        levels = json.loads((table.schema.metadata or {}).get(_LEVELS, b"{}"))
+        return frame.astype({name: pd.CategoricalDtype(*told) for name, told in levels.items()})
 
     def columns(self, value: pd.DataFrame) -> dict[str, str]:
         """Column name to type, for the manifest."""
         return {str(name): str(dtype) for name, dtype in value.dtypes.items()}
+
+
+_LEVELS = b"pipelines.levels"
+"""Key of a file's metadata. Parquet itself forgets the levels of a table without rows, and all levels that are no text."""
+
+
+def _levels(frame: pd.DataFrame) -> dict[str, tuple[list[Any], bool]]:
+    """Levels of each column of categories, and whether they are in order; left out where JSON cannot hold them."""
+    found = {str(name): column.cat for name, column in frame.items() if column.dtype == "category"}
+    plain = {"string", "integer", "floating", "boolean", "empty"}
+    return {
+        name: (levels.categories.tolist(), bool(levels.ordered))
+        for name, levels in found.items()
+        if levels.categories.inferred_type in plain
+    }
 
 
 TRUSTED = (

@@ -89,6 +89,16 @@ def test_parquet_keeps_categories_and_types(tmp_path: Path) -> None:
     assert codec.columns(frame)["level"] == "category"
 
 
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("levels", [["low", "high", "never used"], [3, 1, 2], [0.5, 0.25], [False, True], []], ids=str)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_parquet_keeps_levels_of_any_kind_without_rows_too(tmp_path: Path, rows: int, levels: list[Any], ordered: bool) -> None:
+    values = ([*levels, None] * 3)[:rows]
+    frame = pd.DataFrame({"level": pd.Categorical(values, categories=levels, ordered=ordered), "n": np.arange(rows)})
+    Parquet().write(frame, tmp_path / "a")
+    pd.testing.assert_frame_equal(Parquet().read(tmp_path / "a"), frame)
+
+
 def test_parquet_says_what_cannot_be_written_and_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give each column one type"):
         Parquet().write(pd.DataFrame({"a": ["x", 1]}), tmp_path / "a")
