@@ -85,6 +85,7 @@ def test_the_whole_way(checkout: Path, settings: Settings) -> None:
     _dvc_shows_it(run, checkout)
     _nothing_changed_runs_nothing(run)
     _a_gate_reruns_evaluate_and_what_follows(run, checkout)
+    _a_failed_candidate_does_not_keep_the_others_waiting(run, checkout)
     _bad_input_stops_the_chain(run, checkout)
 
 
@@ -138,6 +139,22 @@ def _a_gate_reruns_evaluate_and_what_follows(run: Command, checkout: Path) -> No
     whole = run("dvc", "repro")
     assert set(ran(whole)) <= {"toy-baseline"}
     assert ran(run("dvc", "repro")) == []
+
+
+def _a_failed_candidate_does_not_keep_the_others_waiting(run: Command, checkout: Path) -> None:
+    params = checkout / "own" / "toy" / "params.yaml"
+    right = params.read_text()
+    params.write_text(right.replace("linear: {}", "linear: {ridge: much}").replace("trials: 0", "trials: 0\n  seconds: 60"))
+    partly = run("dvc", "repro", "--keep-going")
+    assert partly.returncode != 0
+    assert "ridge" in partly.stderr
+    assert sorted(ran(partly)) == ["toy-train-centroid", "toy-train-linear"]
+    params.write_text(params.read_text().replace("linear: {ridge: much}", "linear: {}"))
+    mended = run("dvc", "repro", "--keep-going")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert "toy-train-linear" in ran(mended)
+    assert "toy-train-centroid" not in ran(mended)
+    assert "toy-evaluate" in ran(mended)
 
 
 def _bad_input_stops_the_chain(run: Command, checkout: Path) -> None:
