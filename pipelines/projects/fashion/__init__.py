@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.core.errors import DataError
+from pipelines.core.config import Strict
 from pipelines.parts.vision.idx import pair, read_idx
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.project import VisionProject
-from pipelines.parts.vision.transfer import FineTuned, Frozen, FromScratch
+from pipelines.parts.vision.transfer import FineTuned, FromScratch, Frozen
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+CANDIDATES: dict[str, type[Strict]] = {"cnn": FromScratch, "resnet": FromScratch, "frozen": Frozen, "finetuned": FineTuned}
 
 
 class FashionProject(VisionProject):
@@ -19,7 +21,7 @@ class FashionProject(VisionProject):
     name = "fashion"
     classes = CLASSES
     shape = (1, 28, 28)
-    candidate_params = {"cnn": FromScratch, "resnet": FromScratch, "frozen": Frozen, "finetuned": FineTuned}
+    candidate_params = CANDIDATES
 
     def images(self, raw: Path) -> Images:
         """The authors' training images, then their test images."""
