@@ -43,7 +43,7 @@ def cached_features(net: Network, images: Images, training: Training, what: str)
             checkpoints.save(file, {"features": torch.from_numpy(features_of(net, part))}, {"rows": len(part)})
         parts.append(checkpoints.load(file)[0]["features"].numpy())
         training.progress(start + len(part), len(images), f"features of {what} images")
-    net.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net.to("cpu")
     return np.concatenate(parts)
 
 

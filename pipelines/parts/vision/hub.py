@@ -51,7 +51,7 @@ class Hub(Backbone):
         height, width = x.shape[2] // patch, x.shape[3] // patch
         return last[:, -height * width :].transpose(1, 2).reshape(len(x), -1, height, width)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
         """What the backbone itself pools; of a transformer the class token."""
         out = self.backbone(self.prepare(x), **self.options)
         last: Tensor = out.last_hidden_state

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-BATCH = 256
-"""Images predicted at once."""
+BATCH = 64
+"""Images predicted at once: on a CPU the maps of more leave its cache, which costs a deep network up to half its speed."""
 AXES = 8
 """Principal components of the embeddings that monitoring watches."""
 
@@ -62,6 +62,13 @@ class VisionModel:
     temperature: float
     """Logits are divided by it before the softmax (Guo et al. 2017)."""
     projection: Projection
+
+    def __post_init__(self) -> None:
+        """Evaluation mode, channels last in memory: on a CPU twice as fast as channels first, and not the same to the last
+        bit, so it must not depend on whether the network was trained or read."""
+        import torch
+
+        self.net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def of(
@@ -167,7 +174,7 @@ class VisionModelCodec:
             projection = Projection(tensors["projection.mean"].numpy(), tensors["projection.components"].numpy())
             if projection.components.shape != (net.head.in_features, AXES):
                 raise ValueError(f"axes of shape {projection.components.shape} do not fit {net.head.in_features} features")
-            return VisionModel(net.eval(), classes, float(facts["temperature"]), projection)
+            return VisionModel(net, classes, float(facts["temperature"]), projection)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ValidationError, ConfigError) as error:
             what = " ".join(str(error).split("\n")[:2])  # torch lists every tensor, the first will do
             raise DataError(

@@ -18,7 +18,7 @@ from pipelines.parts.vision.recipe import Architecture
 class Network(nn.Module):
     """Base of all networks: `forward(x) = head(embed(x))`, where `embed` pools `maps`.
 
-    `x` is (n, channels, height, width), float, 0..1. Subclasses say `maps`, and may pool in a way of their own.
+    `x` is (n, channels, height, width), float, 0..1. Subclasses say `maps`, and may `pool` in a way of their own.
     """
 
     mean: Tensor
@@ -45,9 +45,16 @@ class Network(nn.Module):
         """The last feature maps, (n, c, h, w)."""
         raise NotImplementedError
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Features, (n, d)."""
+    def pool(self, x: Tensor) -> Tensor:
+        """Features of pictures as they are, (n, d)."""
         return self.maps(x).mean((2, 3))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Features, (n, d); once training is over and `architecture.mirrored`, the mean of a picture's and its mirror image's."""
+        features = self.pool(x)
+        if self.architecture.mirrored and not self.training:
+            features = (features + self.pool(x.flip(3))) / 2
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (n, classes)."""
@@ -138,7 +145,7 @@ class ResidualNet(Network):
         maps: Tensor = self.stages(self.prepare(x))
         return maps
 
-    def embed(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
         return self.maps(x).amax((2, 3))
 
     def depths(self) -> list[nn.Module]:

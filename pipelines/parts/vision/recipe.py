@@ -21,6 +21,9 @@ class Architecture(Strict):
     """Side in pixels that images are resized to inside the network; None: as they come, or what a backbone was made for."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the features hidden from the head while training."""
+    mirrored: bool = False
+    """Whether a picture is judged together with its mirror image: often a little more accurate, at twice the time of a
+    prediction. For classes that a mirror does not change."""
     config: dict[str, Any] = Field(default_factory=dict)
     """The configuration of a backbone from a hub, filled in when it is loaded, so that its model needs no hub again."""
 
@@ -55,7 +58,7 @@ class Recipe(Strict):
     patience: int | None = Field(None, ge=1)
     """Early stopping: epochs without a better validation accuracy; None trains to the end."""
 
-    smoothing: float = Field(0.0, ge=0, lt=1)
+    smoothing: float = Field(0.1, ge=0, lt=1)
     """Label smoothing: probability that is spread evenly over all classes."""
     focus: float = Field(0.0, ge=0)
     """Exponent of the focal loss; 0 is cross-entropy."""

@@ -33,7 +33,7 @@ from pipelines.parts.vision.recipe import Recipe
 from pipelines.parts.vision.sampling import SAMPLERS, batches
 from pipelines.parts.vision.schedules import schedule
 
-JUDGED = 512
+JUDGED = 64
 """Images judged at once."""
 REPORTED = 20
 """Steps between two reports of progress."""
@@ -129,7 +129,7 @@ class _Loop:
             self.save()
         self.average.load_state_dict(self.best)
         ended = "early: validation did not improve" if self.progress.epoch < self.recipe.epochs else "after all epochs"
-        net = self.average.to("cpu", memory_format=torch.contiguous_format).eval().requires_grad_(True)
+        net = self.average.to("cpu").eval().requires_grad_(True)
         facts = {
             "ended": ended,
             "best_epoch": self.progress.best_epoch,

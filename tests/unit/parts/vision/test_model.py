@@ -39,7 +39,7 @@ def test_probabilities_are_the_softmax_of_logits_over_the_temperature(model: Vis
 
 
 def test_a_row_is_predicted_alike_alone_and_in_company(model: VisionModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = stripes((200, 100, 20), seed=2)
+    images = stripes((40, 40, 20), seed=2)
     together = model.probability(images)
     assert len(images) > module.BATCH
     alone = np.concatenate([model.probability(images.take([row])) for row in range(20)])

@@ -63,6 +63,17 @@ def test_pictures_are_resized_inside_when_asked() -> None:
     assert net.prepare(torch.rand(2, 1, 28, 20)).shape == (2, 1, 16, 16)
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_mirror_images_are_judged_together_once_training_is_over(name: str) -> None:
+    net, plain = (build(Architecture(name=name, width=4, mirrored=mirrored), 3, 1).eval() for mirrored in (True, False))
+    x = torch.rand(2, 1, 12, 12)
+    with torch.no_grad():
+        assert torch.allclose(net(x), net(x.flip(3)), atol=1e-6)
+        assert torch.allclose(net(x), (plain(x) + plain(x.flip(3))) / 2, atol=1e-6)
+        assert not torch.allclose(plain(x), plain(x.flip(3)), atol=1e-6)
+        assert torch.equal(net.train()(x), plain.train()(x))
+
+
 def test_an_unknown_network_is_named() -> None:
     with pytest.raises(ConfigError, match=r"architecture.name is 'residuals', there is no such network; did you mean 'residual'"):
         build(Architecture(name="residuals"), 3, 1)
