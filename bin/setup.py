@@ -119,7 +119,18 @@ def bootstrap() -> bool:
 def compile_bytecode() -> None:
     """Compile what is imported in practice: without it a dozen processes would each compile it while they start."""
     packages = next((VENV / "lib").glob("python3*/site-packages"))
-    run(PYTHON, "-m", "compileall", "-q", "-j", "0", "-x", r"/tests?/|/plotly/validators/", str(packages), quiet=True)
+    run(
+        PYTHON,
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "0",
+        "-x",
+        r"/tests?/|/plotly/validators/|/transformers/models/",
+        str(packages),
+        quiet=True,
+    )
 
 
 def lock(arguments: list[str]) -> None:

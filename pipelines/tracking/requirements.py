@@ -28,7 +28,8 @@ def requirements(session: Session) -> list[str]:
         except PackageNotFoundError:
             continue
         if imported & _modules(found):
-            pins.add(f"{named.group()}=={found.version}")
+            public = found.version.partition("+")[0]  # torch 2.13.0+cpu: a build is the machine's choice, and in no usual index
+            pins.add(f"{named.group()}=={public}")
     return sorted(pins)
 
 

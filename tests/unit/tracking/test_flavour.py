@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow.pyfunc
 import numpy as np
@@ -90,6 +91,20 @@ def test_nothing_in_the_folder_is_code(model: Path) -> None:
     assert config["env"] == {"virtualenv": "python_env.yaml"}
     assert not [file for file in model.rglob("*") if file.suffix in (".py", ".pkl", ".pickle", ".joblib")]
     assert json.loads((data_of(model) / "model.json").read_text())["project"] == "toy"
+
+
+def test_a_build_of_torch_is_not_pinned(monkeypatch: pytest.MonkeyPatch, toy_session: Callable[..., Session]) -> None:
+    """The CPU build is in no usual index; whoever serves the model has the build that suits the machine."""
+    session = toy_session()
+    module = session.definition.folder / "__init__.py"
+    module.write_text(module.read_text() + "\n\ndef train():\n    import torch\n\n    return torch\n")
+    installed = {
+        "pipelines": Mock(requires=["torch==2.13.0", "onnx"]),
+        "torch": Mock(version="2.13.0+cpu", read_text=lambda name: "torch\ntorchgen\n"),
+        "onnx": Mock(version="1.23.2", read_text=lambda name: "onnx\n"),
+    }
+    monkeypatch.setattr("pipelines.tracking.requirements.distribution", installed.__getitem__)
+    assert requirements(session) == ["torch==2.13.0"]
 
 
 def test_a_project_pins_what_it_imports_under_the_name_it_is_installed_by() -> None:
