@@ -107,7 +107,7 @@ def near_facts(near: Near, images: Images, split: NDArray[np.int64], classes: Se
                 {
                     "split": SPLITS[split[row]],
                     "row": int(row - start[split[row]]),
-                    "class": classes[images.label[row]],
+                    "class": classes[images.label[row]] if images.label[row] >= 0 else "unknown",
                     "position": int(row),
                 }
                 for row in rows

@@ -55,7 +55,7 @@ def samples(folder: Path, images: Images, classes: Sequence[str], seed: int) -> 
         for column, row in enumerate(random.choice(members, min(SAMPLES, len(members)), replace=False)):
             left = column * (width + gap)
             board[:, top : top + height, left : left + width] = images.pixels[row]
-    with Picture(folder / "samples.png", 0.78 * SAMPLES + 1.6, 0.8 * len(shown) * height / width) as figure:
+    with Picture(folder / "samples.png", 0.78 * SAMPLES + 1.1, 0.8 * len(shown) * height / width) as figure:
         axes = figure.add_subplot()
         _image(axes, board)
         axes.set_yticks((height + gap) * np.arange(len(shown)) + height / 2, shown, fontsize=11)

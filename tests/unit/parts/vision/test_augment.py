@@ -41,8 +41,8 @@ amounts = st.fixed_dictionaries(
 def test_whatever_is_asked_for(how: dict[str, object], channels: int, n: int, seed: int) -> None:
     batch = pictures(n, channels)
     before = batch.clone()
-    first = augment(batch, Augmentation(**how), draws(seed))  # type: ignore[arg-type]
-    assert torch.equal(first, augment(batch, Augmentation(**how), draws(seed))), "one generator, one result"  # type: ignore[arg-type]
+    first = augment(batch, Augmentation(**how), draws(seed))
+    assert torch.equal(first, augment(batch, Augmentation(**how), draws(seed))), "one generator, one result"
     assert torch.equal(batch, before), "the batch given is not written to"
     assert first.shape == batch.shape
     assert first.dtype == batch.dtype
@@ -69,12 +69,13 @@ def test_flip() -> None:
 @pytest.mark.parametrize("fill", ["black", "edge"])
 def test_shift_moves_whole_pixels_and_fills_what_is_left(fill: str) -> None:
     batch = pictures(300, 3)
-    found = augment(batch, Augmentation(shift=2, fill=fill), draws())  # type: ignore[arg-type]
+    found = augment(batch, Augmentation(shift=2, fill=fill), draws())
     mode = {"black": "constant", "edge": "replicate"}[fill]
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2), mode=mode)
     moved = torch.stack([padded[:, :, y : y + 12, x : x + 10] for y in range(5) for x in range(5)])
     matches = (moved == found).all(dim=(2, 3, 4)).sum(dim=1)
-    assert (matches.sum(), (matches > 0).sum()) == (300, 25), "each is one of the 25 shifts, and all of them occur"
+    assert int(matches.sum()) == 300, "each is one of the 25 shifts"
+    assert int((matches > 0).sum()) == 25, "and all of them occur"
 
 
 def test_shift_beyond_the_picture() -> None:
@@ -89,7 +90,7 @@ def test_rotation_keeps_the_middle_and_the_distance_from_it() -> None:
     at = found.flatten(1).argmax(1)
     distance = ((at // 21 - 10) ** 2 + (at % 21 - 10) ** 2).float().sqrt()
     assert ((distance - 6).abs() < 1).all()
-    assert len(at.unique()) > 10, "the angles differ"
+    assert len(set(at.tolist())) > 10, "the angles differ"
 
 
 def test_rotation_is_a_rotation_in_a_picture_that_is_not_square() -> None:
@@ -123,7 +124,7 @@ def test_erase_puts_noise_into_a_rectangle_of_some() -> None:
 
 @pytest.mark.parametrize("what", ["brightness", "contrast", "saturation"])
 def test_colour_is_changed_only_where_there_is_colour(what: str) -> None:
-    how = Augmentation(**{what: 0.5})  # type: ignore[arg-type]
+    how = Augmentation(**{what: 0.5})
     assert torch.equal(augment(pictures(channels=1), how, draws()), pictures(channels=1))
     assert not torch.equal(augment(pictures(channels=3), how, draws()), pictures(channels=3))
 
@@ -145,4 +146,4 @@ def test_contrast_keeps_the_mean() -> None:
 @pytest.mark.parametrize("wrong", [{"flip": 1.2}, {"shift": -1}, {"zoom": 1}, {"rotate": 181}, {"mirror": 1}, {"fill": "white"}])
 def test_amounts_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Augmentation(**wrong)  # type: ignore[arg-type]
+        Augmentation(**wrong)

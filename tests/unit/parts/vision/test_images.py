@@ -56,7 +56,7 @@ def test_images_of_two_shapes_are_not_joined() -> None:
 )
 def test_arrays_that_do_not_fit_are_refused(arrays: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Images.of(**arrays)  # type: ignore[arg-type]
+        Images.of(**arrays)
 
 
 @settings(max_examples=20, deadline=None)
