@@ -32,7 +32,7 @@ def _peers(repeats: int) -> tuple[list[Timing], list[str]]:
 def _dags(repeats: int) -> tuple[list[Timing], list[str]]:
     from bench import dags
 
-    return dags.measure(repeats), []
+    return dags.measure(repeats)
 
 
 def _airflow(repeats: int) -> tuple[list[Timing], list[str]]:
@@ -47,12 +47,19 @@ def _loader(repeats: int) -> tuple[list[Timing], list[str]]:
     return loader.measure(repeats)
 
 
+def _vision(repeats: int) -> tuple[list[Timing], list[str]]:
+    from bench import vision
+
+    return vision.measure(repeats)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[int], tuple[list[Timing], list[str]]]]] = {
     "in_process": ("Churn, sample profile, in one process", _in_process),
     "peers": ("A chain of eight steps that do nothing, per step", _peers),
     "dags": ("Parsing DAG files", _dags),
     "airflow": ("Through Airflow, per task", _airflow),
     "loader": ("Images into batches", _loader),
+    "vision": ("One image through a network", _vision),
 }
 
 
