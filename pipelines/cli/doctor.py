@@ -260,11 +260,9 @@ def _listeners() -> Iterator[tuple[str, int, int | None]]:
 
 
 def telemetry(_: Case) -> Found:
-    from pipelines.core.settings import quiet_environment
+    from pipelines.core.settings import NO_TELEMETRY
 
-    wanted: dict[str, str] = {}
-    quiet_environment(wanted)
-    on = [name for name, value in wanted.items() if os.environ.get(name, value) != value]
+    on = [name for name, value in NO_TELEMETRY.items() if os.environ.get(name, value) != value]
     if on:
         yield (
             "note",

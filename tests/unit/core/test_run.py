@@ -12,6 +12,8 @@ from pipelines.core import run
 from pipelines.core.errors import ConfigError
 from pipelines.core.run import Run, git_state, new_id, parse_as_of, today
 from pipelines.core.settings import ROOT, Settings, quiet_environment
+from pipelines.stack.environment import Ports, full_environment
+from pipelines.stack.secrets import Secrets
 
 
 def test_the_future_cannot_be_read() -> None:
@@ -92,3 +94,13 @@ def test_telemetry_is_switched_off_unless_the_caller_switched_it_on() -> None:
     quiet_environment(environ)
     assert environ["DVC_NO_ANALYTICS"] == "0"
     assert environ["DO_NOT_TRACK"] == "1"
+
+
+def test_threads_that_wait_sleep_wherever_we_start() -> None:
+    """Two spinning threads on busy cores are ten times slower than one."""
+    environ = {"OMP_WAIT_POLICY": "ACTIVE"}
+    quiet_environment(environ)
+    assert environ["OMP_WAIT_POLICY"] == "ACTIVE", "what somebody has set stays"
+    assert environ["GOMP_SPINCOUNT"] == "0"
+    stack = full_environment(Settings.load({}), Ports(), Secrets(**dict.fromkeys(Secrets.model_fields, "x")), {"PATH": ""})
+    assert (stack["OMP_WAIT_POLICY"], stack["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
