@@ -1,6 +1,6 @@
 """Run the benchmarks, print the tables, and with --write put them into docs/benchmarks.md.
 
-Usage: python -m bench [--repeats N] [--only in_process|peers|dags|airflow|loader] [--write]
+Usage: python -m bench [--repeats N] [--only in_process|peers|dags|airflow|loader|vision] [--write]
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ BOUND = 1e-3
 """Largest absolute difference between the logits of torch and ONNX that promotion accepts: float32 sums of a few thousand
 terms in another order differ by about 1e-5."""
 CALLS = 200
-"""Timed predictions of one image."""
+"""Timed predictions of one image ..."""
+SECONDS = 10
+"""... unless they take longer than this in all."""
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Floats]
@@ -39,6 +41,8 @@ class Form(Document):
     """Share of images with the same label as torch says."""
     logits_difference: float
     """Largest absolute difference from torch's logits."""
+    calls: int
+    """Timed predictions of one image."""
     median_ms: float
     """One image."""
     p99_ms: float
@@ -56,8 +60,6 @@ class ExportFacts(Document):
     classes: tuple[str, ...]
     rows: int
     """Test images."""
-    calls: int
-    """Timed predictions of one image."""
     batch: int
     bound: float
     forms: tuple[Form, ...]
@@ -103,10 +105,10 @@ def export(model: VisionModel, images: Images, folder: Path, calls: int = CALLS)
     folder.mkdir(parents=True, exist_ok=True)
     whole = onnx_bytes(model, images.shape)
     files = {"onnx": ("model.onnx", whole), "int8": ("model.int8.onnx", int8_bytes(whole, model))}
-    runs: dict[str, Run] = {"torch": _torch(model)}
+    runs: dict[str, Run] = {"torch": served_by_torch(model)}
     for name, (file, content) in files.items():
         (folder / file).write_bytes(content)
-        runs[name] = _onnx(content)
+        runs[name] = served_by_onnx(content)
     sizes = {"torch": weights_mb(model)}
     sizes |= {name: len(content) / 1e6 for name, (_, content) in files.items()}
     facts = ExportFacts(
@@ -114,7 +116,6 @@ def export(model: VisionModel, images: Images, folder: Path, calls: int = CALLS)
         shape=images.shape,
         classes=model.classes,
         rows=len(images),
-        calls=calls,
         batch=BATCH,
         bound=BOUND,
         forms=_forms(runs, images, sizes, {name: file for name, (file, _) in files.items()}, calls),
@@ -142,6 +143,7 @@ def _forms(
                 accuracy=float(np.mean(said == images.label)),
                 same_labels=float(np.mean(said == reference.argmax(axis=1))),
                 logits_difference=float(np.abs(logits[name] - reference).max()),
+                calls=len(one),
                 median_ms=float(np.median(one)),
                 p99_ms=float(np.percentile(one, 99)),
                 images_per_second=1000 * BATCH / float(np.median(batch)),
@@ -154,7 +156,10 @@ def times(run: Run, images: Images, calls: int) -> tuple[Sequence[float], Sequen
     """Milliseconds of `calls` predictions of one image, and of five of a batch (images repeat when there are too few)."""
     one = scaled(images.pixels[:1])
     batch = scaled(images.pixels[np.arange(BATCH) % len(images)])
-    return times_ms(lambda: run(one), warm_up=20, repeats=calls), times_ms(lambda: run(batch), warm_up=1, repeats=5)
+    return (
+        times_ms(lambda: run(one), warm_up=20, repeats=calls, seconds=SECONDS),
+        times_ms(lambda: run(batch), warm_up=1, repeats=5, seconds=SECONDS),
+    )
 
 
 def scaled(pixels: NDArray[np.uint8]) -> Floats:
@@ -167,7 +172,9 @@ def weights_mb(model: VisionModel) -> float:
     return float(sum(tensor.nbytes for tensor in model.net.state_dict().values())) / 1e6
 
 
-def _torch(model: VisionModel) -> Run:
+def served_by_torch(model: VisionModel) -> Run:
+    """The network as it was trained."""
+
     def run(pixels: Floats) -> Floats:
         with torch.inference_mode():
             logits: Floats = model.net(torch.from_numpy(pixels)).numpy()
@@ -177,8 +184,9 @@ def _torch(model: VisionModel) -> Run:
     return run
 
 
-def _onnx(content: bytes) -> Run:
-    opened = session(content)
+def served_by_onnx(content: bytes, spin: bool = False) -> Run:
+    """An exported file in onnxruntime; `spin` as in `session`."""
+    opened = session(content, spin)
 
     def run(pixels: Floats) -> Floats:
         logits: Floats = opened.run(["logits"], {INPUT: pixels})[0]
