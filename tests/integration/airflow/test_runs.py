@@ -18,6 +18,7 @@ from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.stack.follow import Followed
 from pipelines.tracking.runs import MlflowTracker
+from tests.conftest import write_toy_data
 from tests.integration.airflow.conftest import Installation
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -122,6 +123,32 @@ def test_bad_data_stops_the_chain_at_once(installation: Installation) -> None:
     assert tracked(installation, "spoiled", stopped).info.status == "FAILED"
 
 
+@pytest.mark.parametrize("only_failed", [True, False], ids=["its failed tasks", "all of it"])
+def test_a_failed_run_that_is_cleared_ends_right(
+    installation: Installation, new_project: Callable[..., Path], only_failed: bool
+) -> None:
+    name = f"mended{'_in_part' if only_failed else ''}"
+    data = new_project(name, files={"data.csv": "0.1,0.2,1\n0.3,oops,0\n"}) / "data.csv"
+    failed = installation.run(name)
+    assert (failed.state, tracked(installation, name, failed).info.status) == ("failed", "FAILED")
+    write_toy_data(data)
+    asked = {"dry_run": False, "only_failed": only_failed, "dag_run_id": failed.run, "reset_dag_runs": True}
+    if only_failed:  # the raw data are an input that has changed, so its task is chosen beside the failed ones
+        again = installation.airflow.send(
+            "POST", f"/dags/{failed.dag}/clearTaskInstances", asked | {"only_failed": False, "task_ids": ["ingest"]}
+        )
+        assert [one["task_id"] for one in again["task_instances"]] == ["ingest"]
+    installation.airflow.send("POST", f"/dags/{failed.dag}/clearTaskInstances", asked)
+    assert wait(installation, failed.run, "success", "failed", dag=failed.dag)["state"] == "success"
+    run = tracked(installation, name, failed)
+    assert run.info.status == "FINISHED"
+    assert not [tag for tag in run.data.tags if tag.startswith("error.")]
+    session = Session(Run(project=name, id=failed.run_id), settings=installation.settings)
+    assert session.store.keys(f"open-runs/{name}/") == []
+    history = session.ledger.history(name)
+    assert [(entry.kind, entry.version) for entry in history.entries] == [("promotion", 1), ("baseline", 1)]
+
+
 def test_failing_infrastructure_is_tried_again(installation: Installation) -> None:
     mended = installation.run("shaky")
     assert (mended.state, mended.exit_code) == ("success", 0)
@@ -187,9 +214,9 @@ def tracked(installation: Installation, project: str, followed: Followed) -> Any
     return tracker.client.get_run(url.rpartition("/")[2])
 
 
-def wait(installation: Installation, run: str, *states: str) -> dict[str, Any]:
-    for _ in range(600):
-        found: dict[str, Any] = installation.airflow.get(f"/dags/toy_training/dagRuns/{run}")
+def wait(installation: Installation, run: str, *states: str, dag: str = "toy_training") -> dict[str, Any]:
+    for _ in range(1200):
+        found: dict[str, Any] = installation.airflow.get(f"/dags/{dag}/dagRuns/{run}")
         if found["state"] in states:
             return found
         time.sleep(0.1)
