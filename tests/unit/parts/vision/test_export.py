@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import Tensor, nn
 
 from pipelines.core.errors import DataError
 from pipelines.core.settings import ROOT
 from pipelines.parts.vision.export import BOUND, ExportFacts, export, scaled
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.model import Projection, VisionModel
-from pipelines.parts.vision.networks import build
+from pipelines.parts.vision.networks import Network, build
 from pipelines.parts.vision.onnx_file import int8_bytes, onnx_bytes, session
 from pipelines.parts.vision.recipe import Architecture
 
@@ -103,6 +104,26 @@ def test_same_model_same_bytes_and_no_chatter(exported: tuple[Path, ExportFacts]
     assert int8_bytes(whole, model()) == (exported[0] / "model.int8.onnx").read_bytes()
     assert capfd.readouterr() == ("", "")
     assert logging.root.manager.disable == logging.NOTSET
+
+
+class Depthwise(Network):
+    """One convolution over all channels, then one of each channel on its own."""
+
+    def __init__(self) -> None:
+        super().__init__(Architecture(), features=8, classes=3, channels=1)
+        self.stages = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.ReLU())
+
+    def maps(self, x: Tensor) -> Tensor:
+        found: Tensor = self.stages(self.prepare(x))
+        return found
+
+
+def test_depthwise_convolutions_keep_their_floats() -> None:
+    net = Depthwise().eval()
+    served = VisionModel(net, CLASSES, 1.0, Projection.of(np.eye(2, 8, dtype=np.float32)))
+    small = onnx.load_from_string(int8_bytes(onnx_bytes(served, (1, 16, 16)), served))
+    kinds = [node.op_type for node in small.graph.node]
+    assert (kinds.count("ConvInteger"), kinds.count("Conv")) == (1, 1)
 
 
 def test_a_network_that_resizes_inside_is_exported_with_it(tmp_path: Path) -> None:
