@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -33,6 +34,7 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     context = get_current_context()
     session = _session(context, project, kind)
     node = session.graph.node(f"{stage}-{candidate}" if candidate else stage)
+    all_cores(session, node)
     tracker = MlflowTracker(session.settings)
     watched = Note(session.settings, session.run.id, node.name)
     try:
@@ -52,6 +54,15 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
         log.info("%s: done in %.1f s", node.name, result.seconds)
     _emit(context, session, result)
     return result.model_dump(mode="json")
+
+
+def all_cores(session: Session, node: Node) -> None:
+    """Lift the stack's limit of one thread, which is for candidates side by side, where they are trained one at a time.
+
+    Such a candidate then has as many threads as in the other runners, and becomes the same model.
+    """
+    if node.candidate and session.definition.deployment.at_once == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        del os.environ["OMP_NUM_THREADS"]
 
 
 def close(project: str, kind: str) -> None:

@@ -71,6 +71,12 @@ def test_candidates_that_use_all_cores_are_trained_one_after_the_other(toy: Defi
     found = _python(code)
     assert found.pop("train") == expected
     assert set(found.values()) == {None}
+    code = "from pipelines.runners.airflow_task import Run, Session, all_cores; import json, os; "
+    code += "session = Session(Run(project='toy', profile='sample')); told = {}\n"
+    code += "for name in ('features', 'train-linear'):\n"
+    code += "  all_cores(session, session.graph.node(name)); told[name] = os.environ.get('OMP_NUM_THREADS')\n"
+    told = _python(code + "print(json.dumps(told))")
+    assert told == {"features": "1", "train-linear": None if expected else "1"}
 
 
 def test_reading_it_imports_no_project_and_no_heavy_library(parsed: dict[str, object]) -> None:
