@@ -98,9 +98,9 @@ def _section(name: str, doc: str, spread: Shape) -> str:
 
 
 def _chart(spread: Shape) -> str:
-    """Bars side by side, one a split; a bar's words are shown when pointed at, and below where there are few."""
-    width, height, top = 720, 110, max((max(of, default=0) for of in spread.shares.values()), default=0) or 1
-    step = width / max(len(spread.bars), 1)
+    """Bars side by side, one a split, whose words are shown when pointed at; where there are few, also below, with train's share."""
+    width, height, top = 720, 80, max((max(of, default=0) for of in spread.shares.values()), default=0) or 1
+    step = min(width / max(len(spread.bars), 1), 90)
     thin = step * 0.8 / len(_PARTS)
     bars = [
         f'<rect x="{n * step + k * thin:.1f}" y="{height - height * share / top:.1f}" width="{thin:.1f}" '
@@ -108,11 +108,15 @@ def _chart(spread: Shape) -> str:
         for k, (part, colour) in enumerate(zip(_PARTS, COLOURS, strict=False))
         for n, share in enumerate(spread.shares[part])
     ]
-    few = len(spread.bars) <= LEVELS + 1
-    words = spread.bars if few else [spread.bars[0].split(" to ")[0], spread.bars[-1].split(" to ")[-1]]
-    places = [n * step for n in range(len(words))] if few else [0, width - 60]
+    if len(spread.bars) <= LEVELS + 1:
+        shown = [(n * step, word, f"{spread.shares['train'][n]:.0%}") for n, word in enumerate(spread.bars)]
+    else:
+        ends = spread.bars[0].split(" to ")[0], spread.bars[-1].split(" to ")[-1]
+        shown = [(0.0, ends[0], ""), (len(spread.bars) * step - step, ends[1], "")]
     text = "".join(
-        f'<text x="{x:.0f}" y="{height + 14}" font-size="11" fill="currentColor">{escape(word[: max(int(step // 6), 8)])}</text>'
-        for x, word in zip(places, words, strict=True)
+        f'<text x="{x:.0f}" y="{height + 14}">{escape(word[: max(int(step // 6), 10)])}</text>'
+        f'<text x="{x:.0f}" y="{height + 27}" opacity="0.6">{share}</text>'
+        for x, word, share in shown
     )
-    return f'<svg viewBox="0 0 {width} {height + 20}" width="{width}" role="img">{"".join(bars)}{text}</svg>'
+    box = f'viewBox="0 0 {width} {height + 32}" width="{width}" font-size="11" fill="currentColor" role="img"'
+    return f"<svg {box}>{''.join(bars)}{text}</svg>"
