@@ -10,7 +10,7 @@
     recipe       what params.yaml says of a network and of its training
     networks     a small convolutional and a residual network, and how any network is built
     backbones    EfficientNet-Lite0 with its published weights; hub: any published backbone by its name
-    training     the one loop that trains them, with losses, sampling, schedules, checkpoints and device
+    training     the one loop that trains them, with losses, sampling, schedules, shards, checkpoints and device
     heads        a linear head on the features of a frozen network
     transfer     candidates: from scratch, on frozen features, fine-tuned
     model        what is kept of a trained network, its predictions, and its codec

@@ -34,6 +34,9 @@ class Recipe(Strict):
     epochs: int = Field(30, ge=1)
     batch: int = Field(128, ge=2)
     """Images in one step."""
+    shards: int = Field(2, ge=1)
+    """Parts of a batch that are computed side by side, each on a core and with batch statistics of its own; see `shards`. The
+    outcome depends on it, not on how many cores there are."""
     steps: int = Field(1, ge=1)
     """Fewest steps in an epoch: a training set with fewer batches than that is passed several times."""
 

@@ -2,8 +2,8 @@
 
 Every epoch draws its rows, its augmentation and its dropout from generators seeded with (seed, epoch), so that an epoch does
 not depend on how the process came to it. After each epoch everything that the next one needs is in one file; a training
-that was killed goes on from there and ends with the same weights, bit for bit, as one that was not (on a CPU, with as many
-threads).
+that was killed goes on from there and ends with the same weights, bit for bit, as one that was not (on a CPU, however many
+cores it has).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,13 +25,14 @@ from pipelines.core.contract import Training
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.parts.vision import checkpoints
 from pipelines.parts.vision.augment import augment
-from pipelines.parts.vision.device import device, images, mixed, precision, threads
+from pipelines.parts.vision.device import device, images, mixed, precision
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss, class_weights
 from pipelines.parts.vision.networks import Network
 from pipelines.parts.vision.recipe import Recipe
 from pipelines.parts.vision.sampling import SAMPLERS, batches
 from pipelines.parts.vision.schedules import schedule
+from pipelines.parts.vision.shards import Shards
 
 JUDGED = 64
 """Images judged at once."""
@@ -91,9 +92,9 @@ def train(
     Raises ConfigError when the loss is no number any more, InfrastructureError when there is no room for a checkpoint.
     """
     _refuse(train, valid, net)
-    torch.set_num_threads(threads())
     loop = _Loop(net, train, valid, recipe, training, groups or [Group([net])])
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # dropout draws from torch's own generators
+    gpus = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=gpus), loop.shards:  # dropout draws from torch's own generators
         return loop.run()
 
 
@@ -117,6 +118,7 @@ class _Loop:
         weights = class_weights(train.label, net.head.out_features, recipe.weights)
         self.loss = Loss(weights, recipe.smoothing, recipe.focus).to(self.place)
         self.batch, self.steps = batches(len(train), recipe.batch, recipe.steps)
+        self.shards = Shards(self.net, max(1, min(recipe.shards, self.batch // 2)) if self.place.type == "cpu" else 1)
         self.optimiser = _optimiser(groups, recipe)
         self.schedule = schedule(recipe, recipe.epochs * self.steps)
         self.progress = _Progress()
@@ -135,7 +137,7 @@ class _Loop:
             "best_epoch": self.progress.best_epoch,
             "device": self.place.type,
             "precision": self.precision,
-            "threads": torch.get_num_threads(),
+            "threads": self.shards.workers,
             "parameters": sum(parameter.numel() for parameter in net.parameters()),
         }
         return Trained(net, self.progress.curve, facts)
@@ -160,7 +162,7 @@ class _Loop:
             if number % REPORTED == 0:
                 self.report(number, total / number, right, started)
         trained = time.perf_counter() - started
-        valid_loss, valid_accuracy = judge(self.average, *self.valid, self.precision)
+        valid_loss, valid_accuracy = judge(self.average, *self.valid, self.precision, self.shards.pool.map)
         self.schedule.observe(valid_loss)
         now.epoch += 1
         if (valid_accuracy, -valid_loss) > (now.best, -now.best_loss):
@@ -188,21 +190,23 @@ class _Loop:
         rate = self.rate(self.progress.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["scale"]
-        with mixed(self.precision, self.place):
-            logits = self.net(x)
-        loss = self.loss(logits.float(), label)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            self.give_up(value, rate)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        done = self.shards.gradient(self.compute, x, label)
+        loss = sum(part for part, _ in done)
+        if not math.isfinite(loss):
+            self.give_up(loss, rate)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip, foreach=True)
         self.optimiser.step()
         self.progress.step += 1
         if self.average is not self.net:
             self.follow()
-        return value, int((logits.argmax(1) == label).sum())
+        return loss, sum(right for _, right in done)
+
+    def compute(self, net: nn.Module, x: Tensor, label: Tensor) -> tuple[Tensor, int]:
+        """The loss of some rows, and how many of them are right."""
+        with mixed(self.precision, self.place):
+            logits = net(x)
+        return self.loss(logits.float(), label), int((logits.argmax(1) == label).sum())
 
     def rate(self, step: int) -> float:
         return self.recipe.rate * self.schedule.factor(step)
@@ -222,6 +226,7 @@ class _Loop:
             learns = self.progress.epoch >= group.start
             for part in group.parts:
                 part.train(learns).requires_grad_(learns)
+        self.shards.follow()
 
     def give_up(self, loss: float, rate: float) -> None:
         kept = f"the state after epoch {self.progress.epoch} is kept in {self.file}" if self.progress.epoch else "nothing is kept"
@@ -269,17 +274,23 @@ class _Loop:
         return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
 
 
-def judge(net: nn.Module, pixels: Tensor, label: Tensor, precision: str = "float32") -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of a network on images (n, c, h, w), uint8; it is left in evaluation mode."""
+def judge(
+    net: nn.Module, pixels: Tensor, label: Tensor, precision: str = "float32", each: Callable[..., Iterable[Any]] = map
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of a network on images (n, c, h, w), uint8; it is left in evaluation mode.
+
+    `each` is `map`, or that of a pool of threads.
+    """
     net.eval()
     place = next(net.parameters()).device
-    loss, right = 0.0, 0
-    with torch.inference_mode(), mixed(precision, place):
-        for x, y in zip(torch.split(pixels, JUDGED), torch.split(label, JUDGED), strict=True):
+
+    def part(x: Tensor, y: Tensor) -> tuple[float, int]:
+        with torch.inference_mode(), mixed(precision, place):
             logits, truth = net(images(x, place)).float(), y.to(place)
-            loss += float(functional.cross_entropy(logits, truth, reduction="sum"))
-            right += int((logits.argmax(1) == truth).sum())
-    return loss / max(1, len(label)), right / max(1, len(label))
+            return float(functional.cross_entropy(logits, truth, reduction="sum")), int((logits.argmax(1) == truth).sum())
+
+    done = list(each(part, torch.split(pixels, JUDGED), torch.split(label, JUDGED)))
+    return sum(loss for loss, _ in done) / max(1, len(label)), sum(right for _, right in done) / max(1, len(label))
 
 
 def _optimiser(groups: Sequence[Group], recipe: Recipe) -> torch.optim.Optimizer:

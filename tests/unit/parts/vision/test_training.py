@@ -145,7 +145,7 @@ def test_pictures_of_several_channels(tmp_path: Path) -> None:
 def test_imbalance_tools_find_the_rare_class(tmp_path: Path) -> None:
     """96 of 100 rows are of two classes, not easily told from the third: without a tool the rare one is hardly found."""
     rare, valid = stripes((120, 120, 10), bright=25), stripes((50, 50, 50), seed=1, bright=25)
-    base = changed(QUICK, epochs=5, augmentation={}, rate=0.02, smoothing=0.0)
+    base = changed(QUICK, epochs=5, augmentation={}, rate=0.02, smoothing=0.0, shards=1)
 
     def recall(**values: Any) -> float:
         trained = train(net(rare), rare, valid, changed(base, **values), training(tmp_path))
@@ -169,6 +169,16 @@ def test_the_same_inputs_give_the_same_weights(tmp_path: Path, precision: str) -
     second = run(tmp_path / "two", recipe, dropout=0.2)
     assert weights(first) == weights(second)
     assert weights(run(tmp_path / "three", recipe, seed=8, dropout=0.2)) != weights(first)
+
+
+def test_the_number_of_threads_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+        trained = run(tmp_path / str(threads))
+        assert trained.facts["threads"] == threads
+        found.append(weights(trained))
+    assert found[0] == found[1]
 
 
 def test_training_leaves_the_generators_of_others_alone(tmp_path: Path) -> None:
@@ -279,7 +289,7 @@ def test_a_slower_group_moves_less(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = changed(QUICK, epochs=4)
+    whole = changed(QUICK, epochs=4, shards=1)
     forward = Loss.forward
 
     def breaks(self: Any, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
