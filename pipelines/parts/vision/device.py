@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -41,6 +43,18 @@ def threads() -> int:
     if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     return max(1, min(len(os.sched_getaffinity(0)), _quota()))
+
+
+@contextlib.contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads each of which runs torch's operations on its own; until they end, so does the caller."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers, "torch", initializer=torch.set_num_threads, initargs=(1,)) as made:
+            yield made
+    finally:
+        torch.set_num_threads(before)
 
 
 def images(pixels: Tensor, place: torch.device) -> Tensor:

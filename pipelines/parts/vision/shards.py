@@ -1,23 +1,22 @@
 """Gradients of a batch computed in parts, each by a thread of its own.
 
-Splitting the batch beats splitting every operation: threads meet once a step instead of at each layer, and the oneDNN kernels
-that share one convolution's gradient among threads spin while they wait for each other, which makes them several times slower
-than one thread as soon as another process wants a core. The outcome depends on the number of parts and not on the number of
-cores.
+Splitting the batch beats splitting every operation: threads meet once a step instead of in each layer. Two threads inside every
+operation burn up to twice the processor time of one, and take several times as long as one when other processes want the cores
+too, almost all of it in the gradients of convolutions. The outcome depends on the number of parts, not on that of the cores.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from pipelines.parts.vision.device import threads
+from pipelines.parts.vision.device import pool, threads
 
 R = TypeVar("R")
 
@@ -36,16 +35,14 @@ class Shards:
             for own, shared in zip(twin.parameters(), net.parameters(), strict=True):
                 own.data = shared.data
         self.workers = 1 if _draws(net) else min(count, threads())
-        self.pool = ThreadPoolExecutor(self.workers, "shard", initializer=torch.set_num_threads, initargs=(1,))
+        self.open = ExitStack()
 
     def __enter__(self) -> Shards:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(1)
+        self.pool = self.open.enter_context(pool(self.workers))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self.before)
+        self.open.close()
 
     def follow(self) -> None:
         """Let the twins learn what the network learns, and hold still what it holds still."""
