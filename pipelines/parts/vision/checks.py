@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from pipelines.core.validation import Check, Report
 from pipelines.parts.tabular import docs
 from pipelines.parts.tabular.checks import judge_table
 from pipelines.parts.tabular.schema import Column, Rule, Schema
-from pipelines.parts.vision.images import TEST, TRAIN, Images
+from pipelines.parts.vision.images import TEST, TRAIN, Images, hashes
 from pipelines.parts.vision.quality import quality
 
 TOOL = "images"
@@ -123,12 +122,6 @@ def twins(images: Images) -> dict[str, NDArray[np.int64]]:
     twin = frame["pixels"].map(test).where(frame["fold"] == TRAIN).fillna(frame["image"])
     labels = frame.groupby("pixels")["label"].transform("nunique")
     return {name: column.to_numpy(dtype=np.int64) for name, column in (("first", first), ("test_twin", twin), ("labels", labels))}
-
-
-def hashes(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A number for each image, shape (rows,), equal for equal pixels (BLAKE2b, 64 bits)."""
-    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in pixels)
-    return np.frombuffer(digests, dtype=np.uint64)
 
 
 def _of_classes(label: NDArray[np.int64], classes: Sequence[str], share: float) -> Iterator[Check]:

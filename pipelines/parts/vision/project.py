@@ -14,7 +14,6 @@ A project on images says its classes, its shape, where its images are in the raw
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,8 @@ from pipelines.core.errors import DataError
 from pipelines.core.evidence import Criterion
 from pipelines.parts.evaluation import multiclass
 from pipelines.parts.splitting import assign
-from pipelines.parts.vision.images import Images, ImagesCodec
+from pipelines.parts.vision.decoding import Invert
+from pipelines.parts.vision.images import Images, ImagesCodec, hashes
 from pipelines.parts.vision.model import VisionModel, VisionModelCodec
 from pipelines.parts.vision.quality import quality
 
@@ -45,6 +45,8 @@ class VisionProject(Project[Images, VisionModel]):
     """Name of each class, in the order of the labels."""
     shape: ClassVar[tuple[int, int, int]]
     """Channels, height and width, pixels; images of callers are brought to it."""
+    invert: ClassVar[Invert] = False
+    """Whether callers' images are made negatives of themselves first; `border` decides image by image, see `reading`."""
     data_codec: Codec[Images] = ImagesCodec()
     model_codec: Codec[VisionModel] = VisionModelCodec()
     tolerance = 1e-4  # float32, and the order of additions depends on the batch
@@ -76,7 +78,7 @@ class VisionProject(Project[Images, VisionModel]):
         (base64 text, too)."""
         from pipelines.parts.vision.reading import read_images
 
-        return read_images(rows, self.shape)
+        return read_images(rows, self.shape, invert=self.invert)
 
     def check(self, data: Images) -> Checked[Images]:
         from pipelines.parts.vision.checks import check_images
@@ -90,7 +92,7 @@ class VisionProject(Project[Images, VisionModel]):
         shares = {"valid": params.valid} if given else {"test": params.test, "valid": params.valid}
         free = np.flatnonzero(data.fold == 0)
         part = np.full(len(data), "test", dtype="<U5")
-        part[free] = assign(identities(data)[free], data.label[free], shares, seed)
+        part[free] = assign(hashes(data.pixels)[free], data.label[free], shares, seed)
         splits = {name: data.take(np.flatnonzero(part == name)) for name in ("train", "valid", "test")}
         for name, images in splits.items():
             self._has_every_class(name, images)
@@ -152,8 +154,8 @@ class VisionProject(Project[Images, VisionModel]):
         ]
 
     def example(self, data: Images, rows: int) -> list[dict[str, Any]]:
-        """The first images as base64 text of PNG files: what a caller over HTTP would send."""
-        return [{"image": base64.b64encode(png(pixels)).decode()} for pixels in data.pixels[:rows]]
+        """The first images as base64 text of PNG files: what a caller over HTTP would send. They are as the model knows them."""
+        return [{"image": base64.b64encode(png(pixels)).decode(), "invert": False} for pixels in data.pixels[:rows]]
 
     def slices(self, data: Images) -> Mapping[str, Sequence[int]]:
         """Each class, and quarters of the images by their brightness."""
@@ -222,12 +224,6 @@ class ImageProbes(Probes[Images]):
             "an empty image": [{"image": b""}],
             "no image": [{"picture": content}],
         }
-
-
-def identities(data: Images) -> NDArray[np.uint64]:
-    """A number for each image, equal for equal pixels, shape (rows,)."""
-    hashes = (hashlib.blake2b(pixels.tobytes(), digest_size=8).digest() for pixels in data.pixels)
-    return np.array([int.from_bytes(digest) for digest in hashes], dtype=np.uint64)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.core.contract import Evidence
 from pipelines.parts.evaluation import latency_ms
 from pipelines.parts.vision import figures, gallery, robustness
+from pipelines.parts.vision.export import weights_mb
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.model import VisionModel
 
@@ -22,7 +23,7 @@ def draw(evidence: Evidence[Images, VisionModel], classes: Sequence[str], slices
     models, best = evidence.models, said[winner]
     one = evidence.data.take([0])
     latency = {name: latency_ms(lambda model=model: model.probability(one)) for name, model in models.items()}  # type: ignore[misc]
-    figures.candidates(folder, label, said, {name: megabytes(model) for name, model in models.items()}, latency)
+    figures.candidates(folder, label, said, {name: weights_mb(model) for name, model in models.items()}, latency)
     figures.confusion(folder, label, best, classes, winner)
     figures.per_class(folder, label, said, classes)
     figures.reliability(folder, label, said)
@@ -31,8 +32,3 @@ def draw(evidence: Evidence[Images, VisionModel], classes: Sequence[str], slices
     gallery.mistakes(folder, evidence.data, best, classes, winner)
     gallery.attention(folder, evidence.data, best, classes, winner, models[winner].net)
     robustness.draw(folder, robustness.measure(models, evidence.data, evidence.seed), evidence.data, evidence.seed)
-
-
-def megabytes(model: VisionModel) -> float:
-    """Size of the weights, 10^6 bytes."""
-    return float(sum(tensor.nbytes for tensor in model.net.state_dict().values())) / 1e6

@@ -21,6 +21,7 @@ class FashionProject(VisionProject):
     name = "fashion"
     classes = CLASSES
     shape = (1, 28, 28)
+    invert = "border"  # photographs mostly show dark articles on white, these images light ones on black
     candidate_params = CANDIDATES
 
     def images(self, raw: Path) -> Images:

@@ -13,8 +13,8 @@ from pipelines.core.contract import Checked
 from pipelines.core.errors import DataError
 from pipelines.core.validation import Check
 from pipelines.parts.tabular.mutations import unproven
-from pipelines.parts.vision.checks import check_images, hashes, schema, statistics
-from pipelines.parts.vision.images import Images
+from pipelines.parts.vision.checks import check_images, schema, statistics
+from pipelines.parts.vision.images import Images, hashes
 
 CLASSES = ("coat", "shoe", "bag")
 
