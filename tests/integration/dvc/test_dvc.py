@@ -144,7 +144,7 @@ def _a_gate_reruns_evaluate_and_what_follows(run: Command, checkout: Path) -> No
 def _a_failed_candidate_does_not_keep_the_others_waiting(run: Command, checkout: Path) -> None:
     params = checkout / "own" / "toy" / "params.yaml"
     right = params.read_text()
-    params.write_text(right.replace("linear: {}", "linear: {ridge: much}").replace("trials: 0", "trials: 0\n  seconds: 60"))
+    params.write_text(right.replace("linear: {}", "linear: {ridge: much}").replace("trials: 0", "trials: 1"))
     partly = run("dvc", "repro", "--keep-going")
     assert partly.returncode != 0
     assert "ridge" in partly.stderr
@@ -152,9 +152,7 @@ def _a_failed_candidate_does_not_keep_the_others_waiting(run: Command, checkout:
     params.write_text(params.read_text().replace("linear: {ridge: much}", "linear: {}"))
     mended = run("dvc", "repro", "--keep-going")
     assert mended.returncode == 0, mended.stdout + mended.stderr
-    assert "toy-train-linear" in ran(mended)
-    assert "toy-train-centroid" not in ran(mended)
-    assert "toy-evaluate" in ran(mended)
+    assert ran(mended) == ["toy-train-linear", "toy-promote"], "the same model as before, so nothing is evaluated again"
 
 
 def _bad_input_stops_the_chain(run: Command, checkout: Path) -> None:
