@@ -20,13 +20,13 @@ from torch import Tensor
 
 from bench.measure import Timing
 from pipelines.core.contract import Training
-from pipelines.parts.vision.augment import Augmentation, augment
+from pipelines.parts.vision.augment import augment
 from pipelines.parts.vision.device import images as as_floats
 from pipelines.parts.vision.device import threads
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.reading import stream
-from pipelines.parts.vision.recipe import Architecture, Recipe
+from pipelines.parts.vision.recipe import Architecture, Augmentation, Recipe
 from pipelines.parts.vision.training import train
 
 IMAGES = 4_000

@@ -20,14 +20,12 @@ saturation   normalise it anyway; the three leave such pictures alone.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.core.config import Strict
+from pipelines.parts.vision.recipe import Augmentation
 
 LUMA = (0.299, 0.587, 0.114)
 """What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
@@ -35,29 +33,6 @@ ERASED = (0.02, 0.33)
 """Smallest and largest share of a picture that is erased (Zhong et al. 2020, table 1, up to 0.4)."""
 ASPECT = 0.3
 """Flattest erased rectangle, height by width; the tallest is its inverse (same source)."""
-
-
-class Augmentation(Strict):
-    """How much is changed at most; 0 is off."""
-
-    flip: float = Field(0.0, ge=0, le=1)
-    """Probability that left and right are swapped."""
-    shift: int = Field(0, ge=0)
-    """Pixels, in each direction."""
-    rotate: float = Field(0.0, ge=0, le=180)
-    """Degrees, either way."""
-    zoom: float = Field(0.0, ge=0, lt=1)
-    """0.1: from 1.1 times smaller to 1.1 times larger."""
-    erase: float = Field(0.0, ge=0, le=1)
-    """Probability that a rectangle is replaced by noise."""
-    brightness: float = Field(0.0, ge=0, le=1)
-    """0.2: between 0.8 and 1.2 times as bright."""
-    contrast: float = Field(0.0, ge=0, le=1)
-    """0.2: deviations from the picture's mean grey between 0.8 and 1.2 times as large."""
-    saturation: float = Field(0.0, ge=0, le=1)
-    """0.2: deviations from grey between 0.8 and 1.2 times as large."""
-    fill: Literal["black", "edge"] = "black"
-    """What moves in from outside: black for articles cut out on a black ground, the edge's pixels for photographs."""
 
 
 def augment(batch: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:

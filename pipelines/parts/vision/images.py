@@ -33,6 +33,8 @@ class Images:
     """(rows,), 0 for the publisher's training images, 1 for the publisher's test images."""
     size: NDArray[np.int32]
     """(rows, 2), width and height in pixels of the image as it came, before resizing."""
+    name: NDArray[np.str_]
+    """(rows,), the file an image came in; empty where it came in none of its own."""
 
     def __post_init__(self) -> None:
         rows = len(self.pixels)
@@ -44,6 +46,8 @@ class Images:
         }
         if self.pixels.ndim != 4:
             raise DataError(f"expected pixels of shape (rows, channels, height, width), found {self.pixels.shape}")
+        if self.name.shape != (rows,) or self.name.dtype.kind != "U":
+            raise DataError(f"images: expected name of shape ({rows},) and text, found {self.name.shape} and {self.name.dtype}")
         for name, (shape, dtype) in wanted.items():
             found = getattr(self, name)
             if found.shape != shape or found.dtype != dtype:
@@ -53,8 +57,8 @@ class Images:
                 )
 
     @classmethod
-    def of(cls, pixels: Any, label: Any = None, fold: Any = None, size: Any = None) -> Images:
-        """Images from anything array-like; what is not given is unknown (label), training (fold), as it is (size)."""
+    def of(cls, pixels: Any, label: Any = None, fold: Any = None, size: Any = None, name: Any = None) -> Images:
+        """Images from anything array-like; what is not given is unknown (label), training (fold), as it is (size), without a file (name)."""
         pixels = np.ascontiguousarray(pixels)
         if pixels.dtype != np.uint8:
             raise DataError(f"expected pixels as uint8 from 0 to 255, found {pixels.dtype}; scale and round them first")
@@ -66,6 +70,7 @@ class Images:
             np.full(rows, UNKNOWN, dtype=np.int64) if label is None else np.asarray(label, dtype=np.int64),
             np.zeros(rows, dtype=np.int8) if fold is None else np.asarray(fold, dtype=np.int8),
             np.tile(np.array([width, height], dtype=np.int32), (rows, 1)) if size is None else np.asarray(size, dtype=np.int32),
+            np.full(rows, "") if name is None else np.asarray(name, dtype=str),
         )
 
     @classmethod
@@ -89,7 +94,7 @@ class Images:
     def take(self, positions: Sequence[int] | NDArray[np.integer[Any]]) -> Images:
         """The images at these positions, in this order."""
         chosen = np.asarray(positions, dtype=np.intp)
-        return Images(self.pixels[chosen], self.label[chosen], self.fold[chosen], self.size[chosen])
+        return Images(self.pixels[chosen], self.label[chosen], self.fold[chosen], self.size[chosen], self.name[chosen])
 
 
 def hashes(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -142,15 +142,16 @@ class VisionProject(Project[Images, VisionModel]):
     # for people ---------------------------------------------------------------------------------------------------------
 
     def answer(self, model: VisionModel, data: Images, predictions: Arrays) -> list[dict[str, Any]]:
-        """The class, how sure the model is, and the probability of every class."""
+        """The file if it came in one, the class, how sure the model is, and the probability of every class."""
         probability = np.asarray(predictions["probability"])
         return [
             {
+                **({"image": str(name)} if name else {}),
                 "class": self.classes[int(row.argmax())],
                 "confidence": float(row.max()),
                 "probabilities": {name: float(p) for name, p in zip(self.classes, row, strict=True)},
             }
-            for row in probability
+            for name, row in zip(data.name, probability, strict=True)
         ]
 
     def example(self, data: Images, rows: int) -> list[dict[str, Any]]:

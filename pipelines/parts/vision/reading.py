@@ -60,6 +60,7 @@ def stream(
     faults = _Faults()
     pixels = np.empty((batch, *shape), dtype=np.uint8)
     size = np.empty((batch, 2), dtype=np.int32)
+    named = [""] * batch
     filled = 0
     for name, source in _sources(rows):
         try:
@@ -67,12 +68,13 @@ def stream(
         except Unreadable as fault:
             faults.add(f"{name} {fault}")
             continue
+        named[filled] = name if isinstance(source, Path) else ""
         filled += 1
         if filled == batch:
-            yield Images.of(pixels.copy(), size=size.copy())
+            yield Images.of(pixels.copy(), size=size.copy(), name=named)
             filled = 0
     if filled:
-        yield Images.of(pixels[:filled].copy(), size=size[:filled].copy())
+        yield Images.of(pixels[:filled].copy(), size=size[:filled].copy(), name=named[:filled])
     faults.refuse()
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipelines.core.config import Strict
-from pipelines.parts.vision.augment import Augmentation
 
 
 class Architecture(Strict):
@@ -26,6 +25,29 @@ class Architecture(Strict):
     prediction. For classes that a mirror does not change."""
     config: dict[str, Any] = Field(default_factory=dict)
     """The configuration of a backbone from a hub, filled in when it is loaded, so that its model needs no hub again."""
+
+
+class Augmentation(Strict):
+    """How much is changed at most; 0 is off."""
+
+    flip: float = Field(0.0, ge=0, le=1)
+    """Probability that left and right are swapped."""
+    shift: int = Field(0, ge=0)
+    """Pixels, in each direction."""
+    rotate: float = Field(0.0, ge=0, le=180)
+    """Degrees, either way."""
+    zoom: float = Field(0.0, ge=0, lt=1)
+    """0.1: from 1.1 times smaller to 1.1 times larger."""
+    erase: float = Field(0.0, ge=0, le=1)
+    """Probability that a rectangle is replaced by noise."""
+    brightness: float = Field(0.0, ge=0, le=1)
+    """0.2: between 0.8 and 1.2 times as bright."""
+    contrast: float = Field(0.0, ge=0, le=1)
+    """0.2: deviations from the picture's mean grey between 0.8 and 1.2 times as large."""
+    saturation: float = Field(0.0, ge=0, le=1)
+    """0.2: deviations from grey between 0.8 and 1.2 times as large."""
+    fill: Literal["black", "edge"] = "black"
+    """What moves in from outside: black for articles cut out on a black ground, the edge's pixels for photographs."""
 
 
 class Recipe(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,7 @@ def corrupt(images: Images, name: str, severity: int, seed: int) -> Images:
     random = np.random.default_rng([seed, list(CORRUPTIONS).index(name), severity])
     worse = corruption.apply(images.pixels.astype(np.float32) / np.float32(255), corruption.levels[severity - 1], random)
     pixels = np.rint(np.clip(worse, 0, 1) * np.float32(255)).astype(np.uint8)
-    return Images(pixels, images.label, images.fold, images.size)
+    return replace(images, pixels=pixels)
 
 
 def measure(models: Mapping[str, VisionModel], images: Images, seed: int, most: int | None = None) -> dict[str, Floats]:

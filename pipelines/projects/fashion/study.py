@@ -29,8 +29,8 @@ from pipelines.core.execution import Session, execute
 from pipelines.core.run import Run
 from pipelines.data.sources import fetch_resource
 from pipelines.parts.evaluation import multiclass
-from pipelines.parts.vision.augment import Augmentation
 from pipelines.parts.vision.images import Images
+from pipelines.parts.vision.recipe import Augmentation
 from pipelines.projects.fashion import CLASSES, FashionProject
 
 SIZES = (100, 1_000, 10_000)

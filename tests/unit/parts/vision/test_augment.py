@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipelines.parts.vision.augment import Augmentation, augment
+from pipelines.parts.vision.augment import augment
+from pipelines.parts.vision.recipe import Augmentation
 
 
 def draws(seed: int = 0) -> torch.Generator:

@@ -96,4 +96,5 @@ def test_the_manifest_says_what_a_row_is() -> None:
         "label": "int64 ()",
         "fold": "int8 ()",
         "size": "int32 (2,)",
+        "name": "<U1 ()",
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,9 @@ def test_params_name_what_they_do_not_know() -> None:
         validated(FromScratch, {"recipe": {"epoch": 3, "rate": 0}, "architecture": {"widht": 3}}, "train.candidates.cnn")
     assert "architecture.widht: unknown key; did you mean 'width'" in str(told.value)
     assert "recipe.rate: input should be greater than 0" in str(told.value)
+
+
+def test_declaring_candidates_needs_no_torch() -> None:
+    code = "import sys, pipelines.parts.vision.transfer; print(sorted({'torch', 'transformers', 'PIL'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
