@@ -160,8 +160,14 @@ def repeated(study: Study, way: Strict, size: int, rare: bool = False) -> dict[s
 
 def thinned(images: Images, seed: int) -> Images:
     """The images with every second class made rare."""
-    kept = np.random.default_rng(seed).random(len(images)) < RARE
-    return images.take(np.flatnonzero((images.label % 2 == 0) | kept))
+    order = np.random.default_rng(seed).permutation(len(images))
+    kept = [order[images.label[order] == c] for c in range(len(CLASSES))]
+    return images.take(np.sort(np.concatenate([rows[: scarce(len(rows))] if c % 2 else rows for c, rows in enumerate(kept)])))
+
+
+def scarce(rows: int) -> int:
+    """What a rare class keeps: enough for training and validation."""
+    return max(5, round(RARE * rows))
 
 
 def interval(values: NDArray[np.float64]) -> str:
