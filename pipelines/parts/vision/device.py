@@ -46,15 +46,21 @@ def threads() -> int:
 
 
 @contextlib.contextmanager
-def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads each of which runs torch's operations on its own; until they end, so does the caller."""
+def one_thread() -> Iterator[None]:
+    """A span in which the caller's operations have one thread each. Sums of matrix products depend on how many there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(workers, "torch", initializer=torch.set_num_threads, initargs=(1,)) as made:
-            yield made
+        yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads each of which runs torch's operations on its own; until they end, so does the caller."""
+    with one_thread(), ThreadPoolExecutor(workers, "torch", initializer=torch.set_num_threads, initargs=(1,)) as made:
+        yield made
 
 
 def images(pixels: Tensor, place: torch.device) -> Tensor:

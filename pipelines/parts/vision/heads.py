@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from pipelines.core.contract import Training
 from pipelines.parts.vision import checkpoints
-from pipelines.parts.vision.device import device, pool, threads
+from pipelines.parts.vision.device import device, one_thread, pool, threads
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss
 from pipelines.parts.vision.model import BATCH, Floats, features_of
@@ -68,10 +68,19 @@ def fit_head(
 
     Features are standardised on the training rows, and that is put into the head: it takes features as they come. From the
     strongest penalty to the weakest, each fit starts where the one before ended. Gives the penalty, and an entry for each.
+    The outcome depends neither on the number of cores nor on where in memory the features lie.
     """
+    with one_thread():
+        return _fitted(head, train, valid, penalties, loss)
+
+
+def _fitted(
+    head: nn.Linear, train: Rows, valid: Rows, penalties: Sequence[float], loss: Loss
+) -> tuple[float, list[dict[str, float]]]:
     mean, std = train.features.mean(0), np.maximum(train.features.std(0), 1e-6)
-    x, y = torch.from_numpy((train.features - mean) / std), torch.from_numpy(train.label)
-    vx, vy = torch.from_numpy((valid.features - mean) / std), torch.from_numpy(valid.label)
+    # copied into torch's own memory, whose alignment is always the same: the last bits of a matrix product depend on it
+    x, y = torch.from_numpy((train.features - mean) / std).clone(), torch.from_numpy(train.label)
+    vx, vy = torch.from_numpy((valid.features - mean) / std).clone(), torch.from_numpy(valid.label)
     weight = torch.zeros(head.out_features, head.in_features, requires_grad=True)
     bias = torch.zeros(head.out_features, requires_grad=True)
     curve: list[dict[str, float]] = []

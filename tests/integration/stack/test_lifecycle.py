@@ -280,7 +280,7 @@ def test_nothing_runs_is_an_error_with_a_remedy(settings: Settings) -> None:
 def test_make_help_names_every_target() -> None:
     shown = subprocess.run(["make", "-C", str(ROOT), "--no-print-directory"], capture_output=True, text=True, check=True).stdout
     assert [line.split()[1] for line in shown.splitlines()] == sorted(
-        ["run", "up", "down", "test", "lint", "lock", "bench", "help", "setup"]
+        ["run", "up", "down", "test", "coverage", "lint", "lock", "bench", "help", "setup"]
     )
 
 

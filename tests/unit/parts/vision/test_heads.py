@@ -60,6 +60,28 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
     assert torch.isfinite(head.weight).all()
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_head_depends_neither_on_threads_nor_on_memory(shift: int) -> None:
+    random = np.random.default_rng(1)
+    kept = np.empty(600 * 128 + 1, dtype=np.float32)
+    features = kept[shift : shift + 600 * 128].reshape(600, 128)  # by 1: four bytes further on
+    features[:] = random.standard_normal((600, 128))
+    rows = Rows(features, random.integers(0, 10, 600))
+    before, heads = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            heads.append(nn.Linear(128, 10))
+            fit_head(heads[-1], rows, rows, (0.1, 0.01), Loss(None, 0.0, 0.0))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(heads[0].weight, heads[1].weight)
+    aligned = nn.Linear(128, 10)
+    fit_head(aligned, Rows(features.copy(), rows.label), rows, (0.1, 0.01), Loss(None, 0.0, 0.0))
+    assert torch.equal(aligned.weight, heads[0].weight)
+
+
 def test_class_weights_reach_the_head() -> None:
     train, valid = rows(200, 1), rows(200, 2)
     heads = [nn.Linear(5, 3), nn.Linear(5, 3)]
