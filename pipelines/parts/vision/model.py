@@ -26,6 +26,8 @@ BATCH = 64
 """Images predicted at once: on a CPU the maps of more leave its cache, which costs a deep network up to half its speed."""
 AXES = 8
 """Principal components of the embeddings that monitoring watches."""
+DECIMALS = 6
+"""Of their entries: LAPACK's last bits depend on its threads, and the same images are to give the same model."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Projection:
         axes = axes[:AXES]
         axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
         components = np.zeros((features.shape[1], AXES), dtype=np.float32)
-        components[:, : len(axes)] = axes.T
+        components[:, : len(axes)] = np.round(axes.T, DECIMALS)
         return cls(mean.astype(np.float32), components)
 
     def __call__(self, features: Floats) -> Floats:
