@@ -47,7 +47,7 @@ class Projection:
         axes = axes[:AXES]
         axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
         components = np.zeros((features.shape[1], AXES), dtype=np.float32)
-        components[:, : len(axes)] = np.round(axes.T, DECIMALS)
+        components[:, : len(axes)] = np.round(axes.T, DECIMALS) + 0.0  # no negative zeros
         return cls(mean.astype(np.float32), components)
 
     def __call__(self, features: Floats) -> Floats:
