@@ -27,7 +27,8 @@ BATCH = 64
 AXES = 8
 """Principal components of the embeddings that monitoring watches."""
 DECIMALS = 6
-"""Of their entries: LAPACK's last bits depend on its threads, and the same images are to give the same model."""
+"""Of their entries and of the temperature: last bits depend on the number of threads, and the same images are to give the same
+model."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,11 @@ class VisionModel:
         import torch
 
         from pipelines.parts.vision.calibration import temperature
+        from pipelines.parts.vision.device import one_thread
 
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             logits = net.head(torch.from_numpy(valid_features)).numpy()
-        return cls(net, tuple(classes), temperature(logits, valid_label), Projection.of(features))
+        return cls(net, tuple(classes), round(temperature(logits, valid_label), DECIMALS), Projection.of(features))
 
     @property
     def architecture(self) -> Architecture:
