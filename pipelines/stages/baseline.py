@@ -7,15 +7,17 @@ answers to them are no measure of its answers to new ones.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.artifacts import Ref
-from pipelines.core.config import Params
+from pipelines.core.config import Params, validated
+from pipelines.core.contract import Arrays
 from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, save
 from pipelines.core.ledger import Entry
-from pipelines.parts.drift import Reference, Watching
+from pipelines.parts.drift import Metric, Outcomes, Reference, Watching, importance
 
 
 def baseline(context: Context) -> dict[str, Any]:
@@ -25,9 +27,11 @@ def baseline(context: Context) -> dict[str, Any]:
         return {"baseline": _kept(context, promotion)}
     winner = Decision.model_validate(context.read("decision")).winner
     model = context.session.read(context.refs("model")[winner])
-    rows = context.project.watch(model, context.read("test"))
+    test = context.read("test")
     folder = context.workdir / "baseline"
-    Reference.freeze(rows, context.params.seed).write(folder, watching(context.params))
+    reference = Reference.freeze(context.project.watch(model, test), context.params.seed)
+    reference.write(folder, watching(context.params))
+    _outcomes(context, model, test, reference, folder)
     _note(
         context, promotion["version"], save(context.session, context.node, {"baseline": folder}, context.fingerprint)["baseline"]
     )
@@ -38,6 +42,25 @@ def watching(params: Params) -> Watching:
     """How windows are judged, from the project's parameters."""
     monitor = params.monitor
     return Watching(monitor.false_alarm_rate, monitor.resamples, monitor.effect, monitor.rows, params.seed)
+
+
+def headline(context: Context) -> Metric:
+    """The headline metric with the project's parameters filled in."""
+    params, project = context.params, context.project
+    settings = validated(project.score_params, params.score, "params.yaml, section 'score'")
+
+    def value(truth: Arrays, predictions: Arrays) -> float:
+        return project.score(truth, predictions, settings).get(params.evaluate.metric, math.nan)
+
+    return Metric(params.evaluate.metric, value, params.evaluate.greater_is_better, params.gates.not_worse_by)
+
+
+def _outcomes(context: Context, model: Any, test: Any, reference: Reference, folder: Path) -> None:
+    """What later labels are compared with, and how much the model rests on each column."""
+    project, seed, metric = context.project, context.params.seed, headline(context)
+    Outcomes.freeze(project.truth(test), project.predict(model, test), seed).write(folder)
+    found = importance.importance(project, model, test, reference.channels, metric, seed)
+    importance.write(found, metric.name, folder)
 
 
 def _kept(context: Context, promotion: dict[str, Any]) -> Path:
@@ -59,6 +82,7 @@ def _note(context: Context, version: int, reference: Ref) -> None:
     entry = Entry(
         kind="baseline",
         run=context.run.id,
+        as_of=context.run.as_of,
         why=f"reference of version {version} for drift checks",
         version=version,
         artifacts={"baseline": reference},

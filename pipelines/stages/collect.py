@@ -1,4 +1,4 @@
-"""collect: take the newest window of data before `as_of`, for monitoring."""
+"""collect: take the newest window of data before `as_of`, for monitoring, and the newest rows whose labels are known."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pipelines.data import replay, sources
 
 _FARTHEST = 520
 """Windows searched backwards for data, to say where the nearest lie: ten years of weeks."""
+USUAL = 4
+"""Windows before the newest that say how many rows are usual."""
 
 
 def collect(context: Context) -> dict[str, Any]:
@@ -25,10 +27,15 @@ def collect(context: Context) -> dict[str, Any]:
     rows = project.count(data)
     if rows == 0:
         raise DataError(f"window {replay.label(window)} has no rows; {_nearest(context, fetched.folder)}")
-    champion = context.champion
+    champion, newest = context.champion, project.newest(data)
+    outcomes, labels = _outcomes(context, fetched.folder, data)
     info = {
         "window": replay.label(window),
+        "end": window.end.isoformat(),
         "rows": rows,
+        "usual_rows": _usual_rows(context, fetched.folder, window),
+        "newest": newest and newest.isoformat(),
+        "labels": labels,
         "source": fetched.source,
         "origin": fetched.origin,
         "notes": fetched.notes,
@@ -38,7 +45,33 @@ def collect(context: Context) -> dict[str, Any]:
         "champion": champion.version if champion else None,
         "note": "" if champion else "There is no champion yet, so there is nothing to compare this window with.",
     }
-    return {"window": data, "window_info": info}
+    return {"window": data, "outcomes": outcomes, "window_info": info}
+
+
+def _outcomes(context: Context, raw: Path, newest: Any) -> tuple[Any, dict[str, Any]]:
+    """The rows with labels of the newest window that is `labels_after` weeks old, and which window that is."""
+    params, run, project = context.params, context.run, context.project
+    known = run.as_of - params.labels_after * replay.WEEK
+    try:
+        window = replay.window(params.replay, known, params.seed, newest=True)
+    except DataError:  # it lies before the first rows
+        return project.labelled(project.take(newest, [])), {"window": None, "start": None, "rows": 0}
+    rows = project.labelled(project.load(raw, window) if params.labels_after else newest)
+    start = window.start and window.start.isoformat()
+    return rows, {"window": replay.label(window), "start": start, "rows": project.count(rows)}
+
+
+def _usual_rows(context: Context, raw: Path, window: Window) -> float | None:
+    """Rows in the windows before, per window; None where there were none."""
+    params, run, project = context.params, context.run, context.project
+    try:
+        before = replay.window(params.replay, run.as_of, params.seed, newest=True, back=1, windows=USUAL)
+    except DataError:  # this is the first
+        return None
+    if before.start is None or window.start is None:
+        return None
+    windows = (before.end - before.start) / (window.end - window.start)
+    return project.count(project.load(raw, before)) / windows
 
 
 def _nearest(context: Context, raw: Path) -> str:

@@ -1,7 +1,24 @@
-"""Drift with a stated false-alarm rate: a frozen reference, and windows compared with it. Knows no project and no tool."""
+"""Drift with a stated false-alarm rate: a frozen reference, windows compared with it, evidence added up over windows. Knows no
+project and no tool.
+"""
 
 from pipelines.parts.drift.channels import Kind
 from pipelines.parts.drift.family import Channels, as_channels
-from pipelines.parts.drift.reference import Reference, Watching
+from pipelines.parts.drift.outcomes import Metric, Outcomes, jointly
+from pipelines.parts.drift.reference import Reference, Watching, p_value
+from pipelines.parts.drift.sequence import Seen, State, weigh
 
-__all__ = ["Channels", "Kind", "Reference", "Watching", "as_channels"]
+__all__ = [
+    "Channels",
+    "Kind",
+    "Metric",
+    "Outcomes",
+    "Reference",
+    "Seen",
+    "State",
+    "Watching",
+    "as_channels",
+    "jointly",
+    "p_value",
+    "weigh",
+]

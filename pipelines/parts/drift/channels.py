@@ -1,209 +1,231 @@
-"""One watched channel: how far a window is from the reference, and how far windows of the reference itself are.
+"""One watched channel: what it keeps of a set of rows, and how far two sets are apart in it.
 
-Each channel turns its statistic into `surprise`, minus the logarithm of its asymptotic p-value. That puts channels of
-different kinds on one scale; how large a surprise is too large is then learnt by resampling (see `reference.py`), so the
-asymptotics need not be exact.
+A channel turns rows into a *profile*: counts that add up, so that the profile of a large window is the sum over its parts,
+and that of "the reference without these rows" a difference. Two profiles give a statistic, and this a `surprise`, minus the
+logarithm of its asymptotic p-value. That puts channels of different kinds on one scale; how large a surprise is too large
+is then learnt by resampling (see `reference.py`), so the asymptotics need not be exact.
 
-Statistics: the two-sample Kolmogorov-Smirnov distance for numbers (p ~ 2 exp(-2 n m / (n + m) D^2)), the two-sample
-G-test for categories and for missing values (chi-square with one degree of freedom per level after the first). The effect
-is the population stability index less what it is expected to be without drift, (B - 1)(1/n + 1/m) for B bins
-(Yurdakul 2018).
+Statistics: the two-sample Kolmogorov-Smirnov distance between counts in quantile bins for numbers
+(p ~ 2 exp(-2 n m / (n + m) D^2)), the two-sample G-test for categories and for missing values (chi-square with one degree of
+freedom per level after the first); all columns together in `joint.py`. The effect is the population stability index less
+what it is expected to be without drift, (B - 1)(1/n + 1/m) for B bins (Yurdakul 2018).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["numeric", "categorical", "missing", "score", "prediction"]
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
+from pipelines.parts.drift.coding import Codes, Floats, Levels, Positions, Quantiles, Rows, counted
+
+Kind = Literal["numeric", "categorical", "missing", "score", "prediction", "joint", "label"]
 
 BINS = 10
-"""Quantile bins of a numeric channel in the stability index."""
+"""Bins of a numeric channel in the stability index."""
 EXPECTED = 5.0
-"""A level expected fewer times than this in a window is pooled with the other rare ones and with new ones."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A window beside the reference, in one channel."""
-
-    statistic: float
-    """The distance itself: Kolmogorov-Smirnov, or G per row."""
-    surprise: float
-    """Minus the logarithm of the statistic's asymptotic p-value, the scale on which channels are compared."""
-    effect: float
-    """Stability index less what it is expected to be without drift, at least 0 (see `stability`)."""
-    note: str
-    """What changed, in numbers, for people."""
+"""A level expected fewer times than this is pooled with the other rare ones and with new ones."""
 
 
 class Channel(Protocol):
-    """One thing that is watched: a column, its missing values, or an answer of the model."""
+    """One thing that is watched: a column, its missing values, an answer of the model, or all columns together."""
 
     name: str
     kind: Kind
-    column: str
-    """The array it looks at."""
+    total: Floats
+    """Profile of the reference, shape (d,)."""
 
-    def compare(self, window: NDArray[Any], size: int) -> Finding:
-        """How far the window's values are from the reference's."""
+    def profiles(self, positions: Positions) -> Floats:
+        """Profiles of sets of the reference's own rows, one set a row of positions; shape (sets, d)."""
 
-    def null(self, positions: NDArray[np.intp]) -> Floats:
-        """Surprise of windows drawn from the reference, one a row of positions, beside the rest of the reference."""
+    def observed(self, rows: Rows, sets: int = 1) -> Floats:
+        """Profiles of given rows, cut into so many equal sets one after another; shape (sets, d)."""
+
+    def surprise(self, windows: Floats, reference: Floats) -> Floats:
+        """Surprise of each window's profile, shape (windows, d), beside one reference's, beside a row each, or beside each of
+        several references', (references, 1, d)."""
+
+    def effect(self, windows: Floats) -> Floats:
+        """How far each window's profile is from the reference's: stability index less what it is expected to be without
+        drift, at least 0 (see `stability`)."""
+
+    def statistic(self, rows: Rows, profile: Floats) -> float:
+        """The distance itself: Kolmogorov-Smirnov, G per row, or the area under the ROC curve; `profile`: (1, d)."""
+
+    def note(self, rows: Rows, profile: Floats) -> str:
+        """What changed, in numbers, for people."""
 
     def describe(self) -> dict[str, Any]:
         """Plain statistics of the reference."""
 
 
 class Numeric:
-    """Numbers by the Kolmogorov-Smirnov distance; NaN is missing and left out."""
+    """Numbers by the Kolmogorov-Smirnov distance; missing ones are left out."""
 
-    def __init__(self, name: str, kind: Kind, values: Floats) -> None:
-        self.name = self.column = name
-        self.kind = kind
-        present = np.isfinite(values)
-        levels, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
-        self.sorted = np.repeat(levels, counts)
-        self.upper = np.cumsum(counts) / max(self.sorted.size, 1)
-        self.lower = self.upper - counts / max(self.sorted.size, 1)
-        self.codes = np.full(values.size, levels.size, dtype=np.int32)  # missing sorts last
-        self.codes[present] = codes
-        quantiles = np.arange(1, BINS) / BINS
-        self.edges = np.unique(np.quantile(self.sorted, quantiles)) if self.sorted.size else np.empty(0)
+    def __init__(self, name: str, kind: Kind, coder: Quantiles, codes: Codes, values: Floats) -> None:
+        self.name, self.kind, self.coder, self.codes = name, kind, coder, codes
+        self.total = counted(codes[None], coder.width)[0]
+        present = values[np.isfinite(values)]
+        self.about = {"mean": float(present.mean()), "deviation": float(present.std())} if present.size else {}
+        middle = np.cumsum(self.total[:-1]) - self.total[:-1] / 2
+        place = np.minimum(BINS * middle / max(present.size, 1), BINS - 1).astype(int)
+        self.starts = np.flatnonzero(np.diff(place, prepend=-1))
 
-    def compare(self, window: Floats, size: int) -> Finding:
-        present = np.sort(window[np.isfinite(window)])
-        n, m = present.size, self.sorted.size
-        if not n or not m:
-            return Finding(0.0, 0.0, 0.0, "no value in the window" if m else "no value in the reference")
-        upper = np.searchsorted(self.sorted, present, side="right") / m
-        lower = np.searchsorted(self.sorted, present, side="left") / m
-        steps = np.arange(n)
-        distance = max(float(np.max((steps + 1) / n - upper)), float(np.max(lower - steps / n)))
-        effect = stability(self._bins(self.sorted), self._bins(present))
-        note = f"mean {_plain(self.sorted.mean())} → {_plain(present.mean())}"
-        return Finding(distance, float(_ks_surprise(np.array(distance), np.array(n * m / (n + m)))), effect, note)
+    def profiles(self, positions: Positions) -> Floats:
+        return counted(self.codes[positions], self.coder.width)
 
-    def null(self, positions: NDArray[np.intp]) -> Floats:
-        """The distance of n drawn rows from the m - n others is m / (m - n) times that from all m."""
-        drawn = np.sort(self.codes[positions], axis=1)
-        m = self.sorted.size
-        n = np.sum(drawn < self.upper.size, axis=1, keepdims=True)
-        steps = np.arange(drawn.shape[1])
-        with np.errstate(all="ignore"):
-            above = (steps + 1) / n - np.append(self.upper, np.inf)[drawn]
-            below = np.append(self.lower, -np.inf)[drawn] - steps / n
-            distance = np.maximum(above.max(axis=1), below.max(axis=1))
-            n = n[:, 0]
-            found = _ks_surprise(distance * m / (m - n), n * (m - n) / m)
-        return np.where((n > 0) & (n < m), np.nan_to_num(found), 0.0)
+    def observed(self, rows: Rows, sets: int = 1) -> Floats:
+        return counted(rows.codes[self.name].reshape(sets, -1), self.coder.width)
+
+    def surprise(self, windows: Floats, reference: Floats) -> Floats:
+        return self._distance(windows, reference)[1]
+
+    def effect(self, windows: Floats) -> Floats:
+        before, after = (np.add.reduceat(counts[..., :-1], self.starts, axis=-1) for counts in (self.total, windows))
+        return stability(before, after)
+
+    def statistic(self, rows: Rows, profile: Floats) -> float:
+        return float(self._distance(profile, self.total)[0][0])
+
+    def note(self, rows: Rows, profile: Floats) -> str:
+        values = rows.values[self.name]
+        found = float(values[np.isfinite(values)].mean()) if profile[0, :-1].any() else np.nan
+        return f"mean {_plain(self.about.get('mean', np.nan))} → {_plain(found)}"
 
     def describe(self) -> dict[str, Any]:
-        about = {"name": self.name, "kind": self.kind, "present": int(self.sorted.size), "edges": self.edges.tolist()}
-        spread = {"mean": float(self.sorted.mean()), "deviation": float(self.sorted.std())} if self.sorted.size else {}
-        return about | spread
+        about = {"name": self.name, "kind": self.kind, "present": int(self.total[:-1].sum()), "edges": self.coder.cuts.tolist()}
+        return about | self.about
 
-    def _bins(self, values: Floats) -> NDArray[np.intp]:
-        """Counts between the edges, and on each edge: a value that many rows share is a bin of its own."""
-        place = np.searchsorted(self.edges, values, side="left") + np.searchsorted(self.edges, values, side="right")
-        return np.bincount(place, minlength=2 * self.edges.size + 1)
+    @staticmethod
+    def _distance(windows: Floats, reference: Floats) -> tuple[Floats, Floats]:
+        above, below = np.cumsum(windows[..., :-1], axis=-1), np.cumsum(reference[..., :-1], axis=-1)
+        n, m = above[..., -1:], below[..., -1:]
+        with np.errstate(all="ignore"):
+            apart = above / n - below / m
+            # in place: of many windows at once, a copy takes most of the time
+            distance = np.max(np.abs(apart, out=apart), axis=-1)
+            surprise = 2 * (n * m / (n + m))[..., 0] * distance**2 - np.log(2)
+        return np.nan_to_num(distance), np.nan_to_num(surprise)
 
 
 class Categorical:
-    """Levels by the G-test; those named as missing are left out."""
+    """Levels by the G-test; missing ones are left out."""
 
-    def __init__(self, column: str, kind: Kind, values: NDArray[np.str_], missing: Sequence[str] = ()) -> None:
-        self.column, self.kind, self.missing = column, kind, tuple(missing)
-        self.name = f"{column} (missing)" if kind == "missing" else column
-        present = ~np.isin(values, self.missing)
-        levels, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        self.levels, self.counts = levels[order], counts[order]
-        self.codes = np.full(values.size, -1, dtype=np.int32)
-        self.codes[present] = np.argsort(order, kind="stable")[codes]
+    def __init__(self, name: str, kind: Kind, coder: Levels, codes: Codes) -> None:
+        self.name, self.kind, self.coder, self.codes = name, kind, coder, codes
+        self.total = counted(codes[None], coder.width)[0]
 
-    def compare(self, window: NDArray[np.str_], size: int) -> Finding:
-        window = window[~np.isin(window, self.missing)]
-        levels, found = np.unique(window, return_counts=True)
-        counts = np.zeros(self.levels.size + 1, dtype=np.intp)  # the last one holds levels the reference does not know
-        place = {level: index for index, level in enumerate(self.levels)}
-        for level, count in zip(levels, found, strict=True):
-            counts[place.get(level, -1)] += count
-        pooled, reference = self._pool(counts, size), self._pool(np.append(self.counts, 0), size)
-        if not pooled.sum() or not reference.sum():
-            return Finding(0.0, 0.0, 0.0, "no value in the window" if reference.sum() else "no value in the reference")
-        g, surprise = _g_test(pooled[None], reference[None])
-        return Finding(
-            float(g[0]) / window.size, float(surprise[0]), stability(reference, pooled), self._note(counts, levels, found, place)
-        )
+    def profiles(self, positions: Positions) -> Floats:
+        return counted(self.codes[positions], self.coder.width)
 
-    def null(self, positions: NDArray[np.intp]) -> Floats:
-        size, width = positions.shape[1], self.levels.size + 2
-        codes = self.codes[positions] % width  # -1, the missing ones, become the last code
-        offsets = np.arange(len(positions), dtype=np.intp)[:, None] * width
-        counts = np.bincount((codes + offsets).ravel(), minlength=len(positions) * width).reshape(-1, width)[:, :-1]
-        drawn = self._pool(counts, size)
-        return _g_test(drawn, self._pool(np.append(self.counts, 0), size) - drawn)[1]
+    def observed(self, rows: Rows, sets: int = 1) -> Floats:
+        return counted(rows.codes[self.name].reshape(sets, -1), self.coder.width)
 
-    def describe(self) -> dict[str, Any]:
-        levels = dict(zip(self.levels.tolist(), self.counts.tolist(), strict=True))
-        return {"name": self.name, "kind": self.kind, "present": int(self.counts.sum()), "levels": levels}
+    def surprise(self, windows: Floats, reference: Floats) -> Floats:
+        return g_test(*self._pooled(windows, reference))[1]
 
-    def _pool(self, counts: NDArray[np.intp], size: int) -> NDArray[np.intp]:
-        """Counts (…, levels + 1) with the rare levels, for windows of `size` rows, in the last place."""
-        kept = int(np.sum(self.counts * size >= EXPECTED * max(self.counts.sum(), 1))) if self.kind != "missing" else 2
-        return np.concatenate([counts[..., :kept], counts[..., kept:].sum(axis=-1, keepdims=True)], axis=-1)
+    def effect(self, windows: Floats) -> Floats:
+        after, before = self._pooled(windows, self.total)
+        return stability(before, after)
 
-    def _note(self, counts: NDArray[np.intp], levels: NDArray[np.str_], found: NDArray[np.intp], place: dict[Any, int]) -> str:
-        if self.kind == "missing":
-            return f"{_missing(self.levels, self.counts):.1%} → {_missing(levels, found):.1%}"
-        before, after = np.append(self.counts, 0) / self.counts.sum(), counts / counts.sum()
-        moved = int(np.argmax(np.abs(after - before)[:-1]))
-        note = f"'{self.levels[moved]}' {before[moved]:.1%} → {after[moved]:.1%}"
-        new = [str(level) for level in levels if level not in place]
+    def statistic(self, rows: Rows, profile: Floats) -> float:
+        return float(g_test(*self._pooled(profile, self.total))[0][0] / max(profile[0, :-1].sum(), 1))
+
+    def note(self, rows: Rows, profile: Floats) -> str:
+        if not self.total[:-1].any() or not profile[0, :-1].any():
+            return f"no value in the {'window' if self.total[:-1].any() else 'reference'}"
+        before, after = (side / side.sum() for side in (self.total[:-1], profile[0, :-1]))
+        change = np.abs(after - before)[:-1].round(9)
+        moved = int(np.flatnonzero(change == change.max(initial=0))[-1])  # of two levels, which move alike, the rarer one
+        note = f"'{self.coder.label(moved)}' {before[moved]:.1%} → {after[moved]:.1%}"
+        new = self.coder.unknown(rows.values[self.name]) if after[-1] else []
         return f"{note}; new: {', '.join(repr(level) for level in new[:5])} ({after[-1]:.1%})" if new else note
 
+    def describe(self) -> dict[str, Any]:
+        levels = dict(zip(self.coder.levels.tolist(), self.total[:-2].astype(int).tolist(), strict=True))
+        return {"name": self.name, "kind": self.kind, "present": int(self.total[:-1].sum()), "levels": levels}
 
-def stability(reference: NDArray[np.intp], window: NDArray[np.intp]) -> float:
-    """Population stability index of two rows of counts, less its expectation without drift, and not below 0.
+    def _pooled(self, windows: Floats, reference: Floats) -> tuple[Floats, Floats]:
+        """Counts with the levels that are rare in sets of these sizes, and any other, in one last place."""
+        rows = min(float(windows[0].sum()), float(np.atleast_2d(reference)[0].sum()))
+        kept = int(np.sum(self.total[:-2] * rows >= EXPECTED * max(self.total[:-1].sum(), 1)))
+        first, second = (
+            np.concatenate([side[..., :kept], side[..., kept:-1].sum(axis=-1, keepdims=True)], axis=-1)
+            for side in (windows, reference)
+        )
+        return first, second
+
+
+class Missing:
+    """The share of missing values in a column by the G-test."""
+
+    kind: Kind = "missing"
+
+    def __init__(self, column: str, last: int, codes: Codes) -> None:
+        """`last`: the code that stands for missing."""
+        self.name, self.column, self.last = f"{column} (missing)", column, last
+        self.gone = codes == last
+        self.total = counted(self.gone[None], 2)[0]
+
+    def profiles(self, positions: Positions) -> Floats:
+        return _shares(self.gone[positions])
+
+    def observed(self, rows: Rows, sets: int = 1) -> Floats:
+        return _shares((rows.codes[self.column] == self.last).reshape(sets, -1))
+
+    def surprise(self, windows: Floats, reference: Floats) -> Floats:
+        return g_test(windows, reference)[1]
+
+    def effect(self, windows: Floats) -> Floats:
+        return stability(self.total, windows)
+
+    def statistic(self, rows: Rows, profile: Floats) -> float:
+        return float(g_test(profile, self.total)[0][0] / profile.sum())
+
+    def note(self, rows: Rows, profile: Floats) -> str:
+        before, after = (side[1] / side.sum() for side in (self.total, profile[0]))
+        return f"{before:.1%} → {after:.1%}"
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "kind": self.kind, "present": int(self.total[0]), "missing": int(self.total[1])}
+
+
+def stability(reference: Floats, windows: Floats) -> Floats:
+    """Population stability index between rows of counts, (…, bins), less its expectation without drift, and not below 0.
 
     Half a count is added to each bin, so that an empty one does not make it infinite.
     """
-    used = (reference + window) > 0
-    p, q = reference[used] + 0.5, window[used] + 0.5
-    m, n = p.sum(), q.sum()
-    p, q = p / m, q / n
-    index = float(np.sum((q - p) * np.log(q / p)))
-    return max(0.0, index - float((p.size - 1) * (1 / n + 1 / m)))
-
-
-def _ks_surprise(distance: NDArray[Any], effective: NDArray[Any]) -> Floats:
-    found: Floats = 2 * effective * distance**2 - np.log(2)
+    used = (reference + windows) > 0
+    p, q = (reference + 0.5) * used, (windows + 0.5) * used
+    m, n = p.sum(axis=-1, keepdims=True), q.sum(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(used, (q / n - p / m) * np.log((q / n) / (p / m)), 0.0)
+        expected = (used.sum(axis=-1) - 1) * (1 / n + 1 / m)[..., 0]
+    found: Floats = np.maximum(0.0, np.nan_to_num(terms.sum(axis=-1) - expected))
     return found
 
 
-def _g_test(window: NDArray[np.intp], rest: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """G and its surprise for each pair of rows of counts, (tables, levels)."""
-    from scipy.special import gammaincc, xlogy
+def g_test(window: Floats, rest: Floats) -> tuple[Floats, Floats]:
+    """G and its surprise for pairs of rows of counts, (…, levels).
 
-    both, n, m = window + rest, window.sum(axis=1, keepdims=True), rest.sum(axis=1, keepdims=True)
+    With one degree of freedom, as of what is missing or not, chi-square's tail is erfc(sqrt(G / 2)), in a third of the time.
+    """
+    from scipy.special import erfc, gammaincc, xlogy
+
+    both, n, m = window + rest, window.sum(axis=-1), rest.sum(axis=-1)
     terms = xlogy(window, window) + xlogy(rest, rest) - xlogy(both, both)
-    g = 2 * (terms.sum(axis=1) + (xlogy(n + m, n + m) - xlogy(n, n) - xlogy(m, m))[:, 0])
-    g = np.maximum(g, 0.0)
-    freedom = np.maximum((both > 0).sum(axis=1) - 1, 1)
-    p = gammaincc(freedom / 2, g / 2)
+    g = np.maximum(2 * (terms.sum(axis=-1) + xlogy(n + m, n + m) - xlogy(n, n) - xlogy(m, m)), 0.0)
+    freedom = np.maximum((both > 0).sum(axis=-1) - 1, 1)
+    p, more = np.asarray(erfc(np.sqrt(g / 2))), freedom > 1
+    p[more] = gammaincc(freedom[more] / 2, g[more] / 2)
     with np.errstate(divide="ignore"):
         return g, np.where(p > 1e-290, -np.log(p), g / 2)
 
 
-def _missing(levels: NDArray[np.str_], counts: NDArray[np.intp]) -> float:
-    return float(counts[levels == "missing"].sum() / counts.sum())
+def _shares(gone: NDArray[np.bool_]) -> Floats:
+    missing = gone.sum(axis=1)
+    return np.stack([gone.shape[1] - missing, missing], axis=1).astype(float)
 
 
 def _plain(value: float) -> str:

@@ -9,15 +9,17 @@ model's answers do not.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.contract import Arrays
-from pipelines.parts.drift.channels import Categorical, Channel, Kind, Numeric
+from pipelines.parts.drift.channels import Categorical, Channel, Kind, Missing, Numeric
+from pipelines.parts.drift.coding import Coder, Codes, Levels, Positions, Quantiles
+from pipelines.parts.drift.joint import Joint
 
-MISSING = ("", "(missing)")
 FEW = 12
 """So many distinct numbers at most, each ten times on average, are taken as categories."""
 Channels = dict[str, NDArray[Any]]
@@ -70,25 +72,37 @@ def kind_of(name: str, values: NDArray[Any]) -> Kind:
     return "categorical" if _is_text(values) else "numeric"
 
 
-def family(channels: Channels) -> list[Channel]:
-    """The channels of a reference, in the order of its arrays, missing rates after them."""
+def coders(channels: Channels) -> dict[str, Coder]:
+    """What turns each column of the reference, and of windows, into codes."""
+    return {name: Levels(values) if _is_text(values) else Quantiles(values) for name, values in channels.items()}
+
+
+def family(
+    channels: Channels, coders: Mapping[str, Coder], codes: Mapping[str, Codes], learnt: Positions, pool: Positions
+) -> list[Channel]:
+    """The channels of a reference, in the order of its arrays, missing rates after them, all columns together at the end.
+
+    `learnt` and `pool` are positions of rows, see `Joint`.
+    """
     found: list[Channel] = []
     rates: list[Channel] = []
-    for name, values in channels.items():
-        kind = kind_of(name, values)
-        if _is_text(values):
-            found.append(Categorical(name, kind, values, MISSING))
-        else:
-            found.append(Numeric(name, kind, values))
+    columns: dict[str, Coder] = {}
+    for name, coder in coders.items():
+        kind = kind_of(name, channels[name])
+        found.append(one(name, kind, coder, codes[name], channels[name]))
         if kind in ("numeric", "categorical"):
-            rates.append(Categorical(name, "missing", presence(values)))
-    return [*found, *rates]
+            rates.append(Missing(name, coder.width - 1, codes[name]))
+            columns[name] = coder
+    joint = Joint(columns, codes, learnt, pool)
+    return [*found, *rates, *([joint] if joint.width > 1 else [])]
 
 
-def presence(values: NDArray[Any]) -> NDArray[np.str_]:
-    """`missing` or `present` for each value, shape (rows,)."""
-    gone = np.isin(values, MISSING) if _is_text(values) else ~np.isfinite(values)
-    return np.where(gone, "missing", "present")
+def one(name: str, kind: Kind, coder: Coder, codes: Codes, values: NDArray[Any]) -> Channel:
+    """The channel of one array: numbers by their distribution, texts by their levels."""
+    if isinstance(coder, Quantiles):
+        return Numeric(name, kind, coder, codes, values)
+    assert isinstance(coder, Levels), coder
+    return Categorical(name, kind, coder, codes)
 
 
 def _is_text(values: NDArray[Any]) -> bool:
@@ -103,4 +117,4 @@ def _floats_or_text(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "O":
         gone = np.array([value is None or value != value for value in values], dtype=bool)
         return np.where(gone, "", values.astype(str))
-    return values.astype(str) if _is_text(values) else values.astype(float)
+    return values.astype(str) if _is_text(values) else values.astype(float, copy=False)

@@ -1,36 +1,44 @@
 """The frozen reference, and windows compared with it at a stated false-alarm rate.
 
-What "no drift" looks like is learnt from the reference alone: windows of the size in question are drawn from its rows
-without replacement and each is compared with the rows left over. Whole rows are drawn, so that the channels depend on
-each other as they really do. The largest surprise of each drawn window over all channels is the null of the family
-(max-T, Westfall and Young 1993): an alarm in any channel has the stated rate, however many there are.
+What "no drift" looks like is learnt from the reference alone: windows are drawn from its pool without replacement and each is
+compared with the rows left over there. Window and rest can then be exchanged for each other, which makes the null exact for
+these rows (a permutation test, Pitman 1937); beside rows that no window is drawn from, every drawn window would share one
+chance deviation. Whole rows are drawn, so that the channels depend on each other as they really do. The
+largest surprise of each drawn window over all channels is the null of the family (max-T, Westfall and Young 1993): its
+p-values hold for all channels together, however many there are.
 
-Surprises hardly depend on the size once it is in the hundreds, and are in units that allow for the sizes of both sides.
-So windows larger than `LARGEST`, or than half the reference, use the null of that size.
+All that is drawn is drawn once, when the reference is written, for a grid of window sizes. Between two of them the quantiles
+of both nulls are interpolated, on the scale of logarithms. Surprises hardly depend on the size once it is in the hundreds,
+and are in units that allow for the sizes of both sides; so windows larger than the grid use the null of its largest size.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.core import evidence
 from pipelines.core.contract import Arrays
 from pipelines.parts.arrays import Arrays as ArraysCodec
+from pipelines.parts.drift import sequence, streams
 from pipelines.parts.drift.channels import Channel
-from pipelines.parts.drift.family import Channels, alike, as_channels, family, frozen, presence
+from pipelines.parts.drift.coding import Coder, Floats, Rows
+from pipelines.parts.drift.family import Channels, alike, as_channels, coders, family, frozen
 
 ROWS = 20_000
 """A larger reference is thinned to so many rows: beyond it the window's own noise is all that is left."""
-LARGEST = 1_000
-SIZES = (50, 200, 1000)
-"""Window sizes for which `summary` says what an alarm takes."""
+SIZES = (50, 100, 200, 500, 1_000)
+"""Window sizes whose nulls are drawn, as far as half the pool reaches."""
+TAIL = 10
+"""From so many drawn windows downwards p-values follow the exponential tail that surprises, minus logarithms, have."""
+LEAST = 1e-6
+"""Smallest p-value: the tail is not trusted further."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,20 @@ class Watching:
 
 
 class Reference:
-    """Rows of a reference period and what follows from them."""
+    """Rows of a reference period and what follows from them.
+
+    A third of the rows serve the domain classifier alone (see `joint.py`); windows are drawn from the others, the pool.
+    """
 
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
         self.rows = len(next(iter(channels.values()))) if channels else 0
-        self._nulls: dict[tuple[int, int, int], NDArray[np.float64]] = {}
+        order = np.random.default_rng(self.rows).permutation(self.rows)
+        self.learnt, self.pool = np.sort(order[: self.rows // 3]), np.sort(order[self.rows // 3 :])
+        self.nulls: dict[int, Floats] = {}
+        """Largest surprises without drift, ascending, by window size: from the folder, or drawn when first asked for."""
+        self.rates: dict[int, Floats] = {}
+        """Alarms per window for each of `sequence.LIMITS`, by window size."""
 
     @classmethod
     def freeze(cls, arrays: Arrays, seed: int, rows: int = ROWS) -> Reference:
@@ -64,36 +80,78 @@ class Reference:
 
     @classmethod
     def read(cls, folder: Path) -> Reference:
-        """The reference that `write` left in a folder."""
-        return cls(dict(ArraysCodec().read(folder / "reference.npz")))
+        """The reference that `write` left in a folder, its nulls and rates included."""
+        found = cls(dict(ArraysCodec().read(folder / "reference.npz")))
+        if (folder / "nulls.npz").is_file():
+            for name, values in ArraysCodec().read(folder / "nulls.npz").items():
+                what, _, size = name.partition(" ")
+                getattr(found, what)[int(size)] = values
+        return found
 
     def write(self, folder: Path, watching: Watching) -> None:
-        """`reference.npz`, all that is needed, and `statistics.json`, what it amounts to, for people."""
+        """`reference.npz`, the rows; `nulls.npz`, what was drawn from them; `statistics.json`, what it amounts to, for people."""
         folder.mkdir(parents=True, exist_ok=True)
         ArraysCodec().write(self.channels, folder / "reference.npz")
+        drawn = {f"nulls {size}": self.null(size, watching) for size in self.sizes(watching.rows)}
+        drawn |= {f"rates {size}": rates for size, rates in self.alarm_rates(watching).items()}
+        ArraysCodec().write(drawn, folder / "nulls.npz")
         text = json.dumps(self.summary(watching), indent=1, sort_keys=True, ensure_ascii=False)
         (folder / "statistics.json").write_text(text + "\n", encoding="utf-8")
 
     @cached_property
+    def coders(self) -> dict[str, Coder]:
+        """What turns columns into the codes that channels look at."""
+        return coders(self.channels)
+
+    @cached_property
     def family(self) -> list[Channel]:
         """Everything a window is compared in."""
-        return family(self.channels)
+        codes = Rows.of(self.channels, self.coders).codes
+        return family(self.channels, self.coders, codes, self.learnt, self.pool)
 
-    def null(self, size: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    def rows_of(self, arrays: Arrays) -> Rows:
+        """A window's rows as channels look at them."""
+        return Rows.of(self.alike(arrays), self.coders)
+
+    def sizes(self, smallest: int) -> Sequence[int]:
+        """Sizes of the windows that are drawn, ascending."""
+        largest = min(SIZES[-1], self.pool.size // 2)
+        return sorted({size for size in (smallest, *SIZES) if size <= largest} | {largest})
+
+    def null(self, size: int, watching: Watching) -> Floats:
         """Largest surprise over all channels of windows of `size` rows drawn from the reference, ascending."""
-        asked = (size, resamples, seed)
-        if asked not in self._nulls:
-            random = np.random.default_rng([seed, size])
-            positions = np.stack([random.choice(self.rows, size, replace=False, shuffle=False) for _ in range(resamples)])
-            largest = np.zeros(resamples)
+        if size not in self.nulls:
+            random = np.random.default_rng([watching.seed, size])
+            draws = [random.choice(self.pool, size, replace=False, shuffle=False) for _ in range(watching.resamples)]
+            positions, largest = np.stack(draws), np.zeros(watching.resamples)
             for channel in self.family:
-                np.maximum(largest, channel.null(positions), out=largest)
-            self._nulls[asked] = np.sort(largest)
-        return self._nulls[asked]
+                drawn, pool = channel.profiles(positions), channel.profiles(self.pool[None])[0]
+                np.maximum(largest, channel.surprise(drawn, pool - drawn), out=largest)
+            self.nulls[size] = np.sort(largest)
+        return self.nulls[size]
 
-    def calibrated(self, rows: int) -> int:
-        """The size of drawn windows that stands for a window of so many rows."""
-        return min(rows, LARGEST, self.rows // 2)
+    def alarm_rates(self, watching: Watching) -> dict[int, Floats]:
+        """Alarms per window without drift for each of `sequence.LIMITS`, by window size; see `streams`."""
+        if not self.rates:
+            self.rates.update(streams.alarm_rates(self.family, self.pool, self.rows, watching.seed))
+        return self.rates
+
+    def p_values(self, surprises: Floats, rows: int, watching: Watching) -> Floats:
+        """Chance of surprises as large as these anywhere in the family, for a window of so many rows without drift."""
+        low, high, share = sequence.between(rows, self.sizes(watching.rows))
+        null = (1 - share) * self.null(low, watching) + share * self.null(high, watching)
+        ranked = (1 + null.size - np.searchsorted(null, surprises, side="left")) / (1 + null.size)
+        start = null[-TAIL]
+        beyond = TAIL / (1 + null.size) * np.exp(start - surprises)
+        found: Floats = np.where(surprises > start, np.maximum(beyond, LEAST), ranked)
+        return found
+
+    def limit(self, rows: int, watching: Watching) -> float:
+        """What the chart of windows of so many rows has to reach for an alarm."""
+        rates = self.alarm_rates(watching)
+        low, high, share = sequence.between(rows, sorted(rates))
+        limits = [sequence.limit(rates[size], watching.false_alarm_rate) for size in (low, high)]
+        return (1 - share) * limits[0] + share * limits[1]
 
     def alike(self, arrays: Arrays) -> Channels:
         """A window's channels, named and typed as the reference's; what is not there counts as missing."""
@@ -101,42 +159,46 @@ class Reference:
 
     def compare(self, arrays: Arrays, watching: Watching) -> tuple[evidence.Channel, ...]:
         """Every channel of a window, the most surprising first. The window and the reference have at least two rows."""
-        window = self.alike(arrays)
-        size = self.calibrated(len(next(iter(window.values()))))
-        null = self.null(size, watching.resamples, watching.seed)
-        judged: list[tuple[float, evidence.Channel]] = []
-        for channel in self.family:
-            values = presence(window[channel.column]) if channel.kind == "missing" else window[channel.column]
-            found = channel.compare(values, size)
-            above = null.size - int(np.searchsorted(null, found.surprise, side="left"))
-            p_value = (1 + above) / (1 + null.size)
+        window = self.rows_of(arrays)
+        rows = len(next(iter(window.values.values())))
+        found = [(channel, channel.observed(window)) for channel in self.family]
+        surprises = np.array([channel.surprise(profile, channel.total)[0] for channel, profile in found])
+        judged = []
+        for (channel, profile), p_value in zip(found, self.p_values(surprises, rows, watching).tolist(), strict=True):
+            effect = float(channel.effect(profile)[0])
             document = evidence.Channel(
                 name=channel.name,
                 kind=channel.kind,
-                statistic=found.statistic,
-                effect=found.effect,
+                statistic=round(channel.statistic(window, profile), 6),
+                effect=round(effect, 6),
                 p_value=p_value,
-                drifted=p_value <= watching.false_alarm_rate and found.effect >= watching.effect,
-                note=found.note,
+                drifted=p_value <= watching.false_alarm_rate and effect >= watching.effect,
+                note=channel.note(window, profile),
             )
-            judged.append((found.surprise, document))
-        return tuple(document for _, document in sorted(judged, key=lambda pair: (-pair[0], pair[1].name)))
+            judged.append(document)
+        order = sorted(range(len(judged)), key=lambda place: (-surprises[place], judged[place].name))
+        return tuple(judged[place] for place in order)
 
     def summary(self, watching: Watching) -> dict[str, Any]:
-        """Plain statistics of every channel, and what an alarm takes at a few window sizes."""
-        sizes = sorted({self.calibrated(size) for size in SIZES} - {0, 1})
+        """Plain statistics of every channel, and what an alarm takes at each window size."""
         return {
             "rows": self.rows,
             "false_alarm_rate": watching.false_alarm_rate,
             "channels": [channel.describe() for channel in self.family],
-            "alarm": [self._alarm(size, watching) for size in sizes],
+            "alarm": [self._alarm(size, watching) for size in self.sizes(watching.rows)],
         }
 
     def _alarm(self, size: int, watching: Watching) -> dict[str, float]:
-        threshold = float(np.quantile(self.null(size, watching.resamples, watching.seed), 1 - watching.false_alarm_rate))
+        threshold = float(np.quantile(self.null(size, watching), 1 - watching.false_alarm_rate))
         effective = size * self.rows / (size + self.rows)
         return {
             "window_rows": size,
             "surprise": round(threshold, 4),
             "ks_distance": round(float(np.sqrt((threshold + np.log(2)) / (2 * effective))), 4),
+            "chart_limit": round(self.limit(size, watching), 4),
         }
+
+
+def p_value(channels: Sequence[evidence.Channel], effect: float) -> float:
+    """A window's own p-value: the smallest of any channel whose effect is worth an alarm, 1 when none is."""
+    return min([channel.p_value for channel in channels if channel.effect >= effect], default=1.0)

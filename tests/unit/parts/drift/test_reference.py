@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pipelines.parts.drift import Reference, Watching
 
 FLOOR = 0.05
+JOINT = "all columns together"
 
 
 def world(random, rows, numbers=20, levels=10, shift=0.0, shifted=3, swap=False, burst=0.0, new=0.0):
@@ -66,6 +66,26 @@ def test_false_alarms_stay_rare_where_the_window_is_larger_than_half_the_referen
     assert np.mean(rang) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
 
 
+@pytest.mark.parametrize("size", [70, 320, 700])
+def test_between_two_sizes_of_the_grid_the_null_is_as_if_drawn(reference, size):
+    asked = watching(resamples=1500)
+    grid = reference.sizes(asked.rows)
+    assert size not in grid
+    drawn = Reference(reference.channels).null(size, asked)
+    fresh = Reference(reference.channels)
+    for level in (0.8, 0.9, 0.95):
+        interpolated = fresh.p_values(np.quantile(drawn, [level]), size, asked)[0]
+        assert interpolated == pytest.approx(1 - level, abs=4 * math.sqrt(level * (1 - level) / 1500))
+
+
+def test_p_values_are_as_small_as_they_say_far_out(reference):
+    """Beyond the tenth largest of the drawn windows they follow a tail; 4,000 other windows say whether it holds."""
+    others = Reference(reference.channels).null(200, watching(seed=2, resamples=4000))
+    p_values = Reference(reference.channels).p_values(others, 200, watching())
+    assert 0.004 < np.mean(p_values <= 0.01) < 0.018
+    assert np.mean(p_values <= 0.001) < 0.004
+
+
 def test_a_shift_of_a_third_of_a_deviation_in_three_of_thirty_columns_is_seen(reference):
     found = alarms(reference, 60, shift=0.3)
     assert np.mean([bool(names) for names in found]) > 0.8
@@ -107,8 +127,8 @@ def test_p_values_hold_for_the_family_and_come_most_surprising_first(reference):
     channels = reference.compare(world(np.random.default_rng(6), 200, shift=1.0), watching())
     values = [channel.p_value for channel in channels]
     assert values == sorted(values)
-    assert values[0] == 1 / 501
-    assert {channel.name for channel in channels if channel.drifted} == {"x0", "x1", "x2"}
+    assert values[0] == 1e-6
+    assert {channel.name for channel in channels if channel.drifted} == {"x0", "x1", "x2", JOINT}
 
 
 def test_a_reference_is_read_back_as_it_was_written(reference, tmp_path):
@@ -188,7 +208,7 @@ def test_an_array_of_several_columns_is_several_channels():
 def test_a_column_that_is_gone_or_of_another_type_counts_as_missing():
     frozen = Reference.freeze({"x": np.linspace(0, 1, 300), "y": np.linspace(0, 1, 300)}, seed=1)
     channels = frozen.compare({"x": np.array(["text"] * 100)}, watching())
-    assert {channel.name for channel in channels if channel.drifted} == {"x (missing)", "y (missing)"}
+    assert {channel.name for channel in channels if channel.drifted} == {"x (missing)", "y (missing)", JOINT}
 
 
 def test_a_column_without_any_value_is_no_drift_when_it_stays_so():
@@ -196,8 +216,12 @@ def test_a_column_without_any_value_is_no_drift_when_it_stays_so():
     assert not any(c.drifted for c in frozen.compare({"x": np.full(100, np.nan), "y": np.array([""] * 100)}, watching()))
 
 
-def test_many_rows_cost_seconds_not_minutes(reference):
-    window = world(np.random.default_rng(2), 100_000)
-    started = time.process_time()
-    reference.compare(window, watching())
-    assert time.process_time() - started < 4
+@pytest.mark.parametrize("rows", [2, 3, 11, 40])
+def test_a_reference_of_a_few_rows_can_be_frozen_and_compared(rows, tmp_path):
+    random = np.random.default_rng(rows)
+    few = {"x": random.normal(size=rows), "y": random.normal(size=rows), "c": random.choice(["a", "b"], rows)}
+    Reference.freeze(few, seed=1).write(tmp_path, watching(resamples=100))
+    frozen = Reference.read(tmp_path)
+    channels = frozen.compare(few, watching())
+    assert not any(channel.drifted for channel in channels)
+    assert frozen.limit(rows, watching()) > 0

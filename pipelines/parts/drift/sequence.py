@@ -1,0 +1,118 @@
+"""Windows one after another: evidence that adds up, and an alarm at a stated rate.
+
+Each window's p-value gives -log p, which is exponential with mean 1 while nothing drifts. The chart is a CUSUM of it,
+C = max(0, C + (-log p) - 2 log 2), the best one for a mean that doubles (Moustakides 1986; in the language of e-values it
+adds up log 1/(2 sqrt p), a calibrator of p, Vovk and Wang 2021). It alarms, and starts again from 0, where C reaches a limit.
+
+The limit follows from simulation (`streams.py`): how often does the chart alarm over windows drawn from the reference itself?
+All windows of a champion share one reference. When that is not much larger than a window, its chance deviations repeat week
+after week and would pass for a small, lasting drift; so simulated streams have references of their own, drawn anew.
+
+Windows that overlap share rows and would count twice. The chart takes the newest window, the newest that ended before it
+began, and so on (`apart`): of daily windows of four weeks, every 28th. All this is a function of the windows alone: whoever
+judged them, in which order and how often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+ALLOWANCE = 2 * math.log(2)
+LIMITS = np.concatenate([[0.0], np.geomspace(0.05, 25.0, 63)])
+"""Limits for which rates are simulated; between them the logarithm of the rate is taken as linear."""
+STREAMS, LENGTH = 2_000, 104
+"""Simulated streams and windows in each, enough to know a rate of 0.001 to 7 %."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the chart knows of one judged window."""
+
+    start: str
+    """Dates in ISO form; empty when the window has no beginning."""
+    end: str
+    p_value: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class State:
+    """The chart after a window."""
+
+    evidence: float
+    limit: float
+    windows: int
+    """Windows in the chart, this one included."""
+
+    @property
+    def alarm(self) -> bool:
+        return self.evidence > 0 and self.evidence >= self.limit
+
+
+def weigh(newest: Seen, others: Iterable[Seen]) -> State:
+    """The chart after `newest`, given all other windows judged against the same reference, in any order.
+
+    Where a window was judged several times, its largest p-value counts.
+    """
+    chain = apart(newest, others)
+    evidence = 0.0
+    for each in chain:
+        evidence = max(0.0, evidence - math.log(each.p_value) - ALLOWANCE)
+        state = State(evidence, each.limit, len(chain))
+        evidence = 0.0 if state.alarm else evidence
+    return state
+
+
+def apart(newest: Seen, others: Iterable[Seen]) -> list[Seen]:
+    """Windows without a row in common, oldest first: `newest`, and backwards from it each time the next that ends in time."""
+    once: dict[tuple[str, str], Seen] = {}
+    for each in sorted(others, key=lambda one: (one.p_value, one.limit)):
+        once[each.start, each.end] = each
+    chain = [newest]
+    for each in sorted(once.values(), key=lambda one: (one.end, one.start), reverse=True):
+        if each.end <= chain[-1].start:
+            chain.append(each)
+    return chain[::-1]
+
+
+def alarm_rates(p_values: Floats, seed: int) -> Floats:
+    """Alarms per window of streams without drift, for each of `LIMITS`.
+
+    `p_values`: (references, windows), of many windows beside each of several references; one stream has one reference.
+    """
+    references, windows = p_values.shape
+    order = np.random.default_rng(seed).permuted(np.tile(np.arange(windows), (STREAMS, 1)), axis=1)
+    which = np.arange(STREAMS) % references
+    evidence = np.zeros((STREAMS, LIMITS.size))
+    alarms = np.zeros(LIMITS.size)
+    for week in range(LENGTH):
+        p = p_values[which, order[:, week % windows]]
+        evidence = np.maximum(0.0, evidence + (-np.log(p) - ALLOWANCE)[:, None])
+        rang = (evidence > 0) & (evidence >= LIMITS)
+        alarms += rang.sum(axis=0)
+        evidence[rang] = 0.0
+    return alarms / (STREAMS * LENGTH)
+
+
+def limit(rates: Floats, rate: float) -> float:
+    """The smallest limit at which the chart alarms no more often than `rate`, from what `alarm_rates` found."""
+    falling = np.log(np.maximum(np.minimum.accumulate(rates), 1e-9))
+    return float(np.interp(-math.log(rate), -falling, LIMITS))
+
+
+def between(size: int, sizes: Sequence[int]) -> tuple[int, int, float]:
+    """The neighbours of a size in an ascending grid, and how far it lies from the first, on the scale of logarithms."""
+    if size <= sizes[0]:
+        return sizes[0], sizes[0], 0.0
+    if size >= sizes[-1]:
+        return sizes[-1], sizes[-1], 0.0
+    upper = next(place for place, one in enumerate(sizes) if one >= size)
+    low, high = sizes[upper - 1], sizes[upper]
+    return low, high, math.log(size / low) / math.log(high / low)
