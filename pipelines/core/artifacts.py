@@ -34,6 +34,11 @@ class Manifest(BaseModel):
     columns: dict[str, str] | None = None
     """For a table: column name to type."""
 
+    @property
+    def objects(self) -> set[str]:
+        """Digests of all the objects it consists of."""
+        return {self.ref.digest, *(self.files or {}).values()}
+
 
 class StageResult(BaseModel):
     """What an executed or reused stage hands to the next ones."""

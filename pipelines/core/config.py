@@ -1,4 +1,4 @@
-"""What a project says in YAML: `params.yaml` (what is computed) and `deployment.yaml` (how it is operated).
+"""What a project says in params.yaml, and how YAML is read: how it is operated stands in `deployment.py`.
 
 Unknown keys are errors with a suggestion, and all errors of a file are told at once.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.core.errors import ConfigError, did_you_mean
+from pipelines.core.scrub import refuse_secrets
 
 Name = r"^[a-z][a-z0-9_]{1,40}$"
 """What projects and candidates may be called: it becomes a module, a DAG id, a DVC target and a registered model."""
@@ -77,6 +78,8 @@ class Replay(Strict):
     """Share of the rows that is there at the start."""
     window: int = Field(1, gt=0)
     """Weeks in one monitoring window."""
+    order: Literal["shuffled", "file"] = "shuffled"
+    """Rows arrive in an order drawn by the seed, or as they stand in the file, which must then be by time."""
 
 
 class Validation(Strict):
@@ -134,11 +137,24 @@ class Gates(Strict):
     """Fewest training rows."""
 
 
+class Quality(Strict):
+    """From where on the data of a window are called broken rather than drifted; plain thresholds, no statistics."""
+
+    volume: float = Field(0.5, gt=0, le=1)
+    """Smallest share of the usual number of rows; more than the usual number divided by it is as wrong. The usual number is that of
+    the four windows before. Differences that chance makes (four deviations of a Poisson count) pass."""
+    stale_days: float = Field(7.0, gt=0)
+    """Most days between the newest row and the end of the window, where rows carry a time."""
+    new_values: float = Field(0.01, ge=0, le=1)
+    """Largest share of rows with a value of a categorical column that the reference has never seen."""
+
+
 class Monitor(Strict):
     """How drift is judged."""
 
-    false_alarm_rate: float = Field(0.05, gt=0, lt=1)
-    """Probability of an alarm in one window when nothing has changed, over all channels together."""
+    false_alarm_rate: float = Field(0.02, gt=0, le=0.2)
+    """Alarms per window when nothing has changed, at most, over all channels and a champion's windows together: 0.02 is one in 50
+    windows on average, about one in a year of weeks. `effect` makes them rarer, in large windows far rarer."""
     resamples: int = Field(500, ge=100)
     """Windows drawn from the reference to learn what no drift looks like."""
     effect: float = Field(0.05, ge=0)
@@ -146,6 +162,7 @@ class Monitor(Strict):
     deviations; the customary 0.1 misses a third of shifts of 0.3 in 3 of 30 columns at 200 rows, where this sees 92 %."""
     rows: int = Field(50, gt=0)
     """Windows with fewer rows are too small to judge."""
+    quality: Quality = Quality()
 
 
 class Params(Strict):
@@ -154,6 +171,9 @@ class Params(Strict):
     seed: int = 7
     ingest: Ingest
     replay: Replay | None = None
+    labels_after: int = Field(0, ge=0)
+    """Weeks from a row until its label is known. Rows younger than this train no model; monitoring judges labels and performance
+    on the newest window that is so old."""
     validation: Validation = Validation()
     split: Split = Split()
     features: dict[str, Any] = Field(default_factory=dict)
@@ -187,6 +207,7 @@ def resolve_params(path: Path, profile: str, overrides: Mapping[str, Any] | None
     if profile not in profiles:
         raise ConfigError(f"{path}: there is no profile {profile!r}; {did_you_mean(profile, map(str, profiles))}")
     merged = _merge(raw, _section(profiles, profile, path))
+    refuse_secrets(overrides or {})
     for dotted, value in (overrides or {}).items():
         _set(merged, dotted, value, path)
     return merged
@@ -200,67 +221,6 @@ def profiles_of(path: Path) -> list[str]:
 def candidates_of(path: Path) -> list[str]:
     """Names of the candidates, in the order of params.yaml."""
     return [str(name) for name in _section(_section(read_yaml(path), "train", path), "candidates", path)]
-
-
-# deployment.yaml --------------------------------------------------------------------------------------------------------
-
-
-class Retry(Strict):
-    """Retries of infrastructure errors; bad data is never retried."""
-
-    attempts: int = Field(3, ge=0)
-    delay: timedelta = timedelta(seconds=10)
-    """Before the first retry; doubled each time."""
-    longest: timedelta = timedelta(minutes=10)
-
-
-class Deployment(Strict):
-    """All of deployment.yaml: what operating a project needs to know."""
-
-    owner: str
-    title: str
-    description: str
-    tags: tuple[str, ...] = ()
-    system: str | None = None
-    """Name of the system of several projects this one is part of."""
-    schedule: str | None = None
-    """Cron (UTC) of the training DAG; none means by hand or by drift only."""
-    monitoring: str | None = None
-    """Cron (UTC) of the monitoring DAG."""
-    retry: Retry = Retry()
-    profile: str = "full"
-    """Profile of scheduled runs."""
-    at_once: int | None = Field(None, gt=0)
-    """How many candidates are trained side by side; 1 where each of them uses all cores. None: as many as the executor lets."""
-
-
-def load_deployment(path: Path) -> Deployment:
-    """Read deployment.yaml. Raises ConfigError that names every fault, crons included."""
-    raw = read_yaml(path)
-    if wrong := cron_faults(raw):
-        raise ConfigError(_listing(str(path), [*faults_of(Deployment, raw), *wrong]))
-    return validated(Deployment, raw, str(path))
-
-
-def cron_faults(deployment: Mapping[str, Any]) -> list[Fault]:
-    """What is wrong with the crons of an unchecked deployment.yaml."""
-    crons = {key: deployment.get(key) for key in ("schedule", "monitoring")}
-    return [
-        Fault((key,), f"{cron!r} is not a cron expression ({fault})")
-        for key, cron in crons.items()
-        if isinstance(cron, str) and cron and (fault := _cron_fault(cron))
-    ]
-
-
-def _cron_fault(cron: str) -> str | None:
-    if cron.startswith("@"):
-        known = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
-        return None if cron in known else f"unknown preset; {did_you_mean(cron, known)}"
-    if len(cron.split()) != 5:
-        return f"expected five fields, found {len(cron.split())}"
-    from croniter import croniter
-
-    return None if croniter.is_valid(cron) else "a field is out of range"
 
 
 # shared -----------------------------------------------------------------------------------------------------------------
@@ -298,7 +258,7 @@ def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_listing(where, _faults(model, error))) from None
+        raise ConfigError(listing(where, _faults(model, error))) from None
 
 
 def faults_of(model: type[BaseModel], data: Any) -> list[Fault]:
@@ -310,7 +270,8 @@ def faults_of(model: type[BaseModel], data: Any) -> list[Fault]:
     return []
 
 
-def _listing(where: str, faults: Sequence[Fault]) -> str:
+def listing(where: str, faults: Sequence[Fault]) -> str:
+    """Every fault of a file, a line each."""
     return f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''}\n" + "\n".join(f"  - {fault}" for fault in faults)
 
 

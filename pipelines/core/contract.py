@@ -134,6 +134,10 @@ def sample(project: Project[Data, Any], data: Data, params: Split, seed: int) ->
     return project.take(data, sorted(random.Random(f"{seed} sample").sample(range(rows), params.rows)))  # noqa: S311
 
 
+class NoProbe(Exception):
+    """A kind of data does not offer this hook: the check that asked for it is skipped."""
+
+
 class Probes(Generic[Data]):
     """What the conformance suite must know of a kind of data to try to break a project. Each kind overrides what it can;
     a check whose hook is not overridden is skipped and says so.
@@ -141,19 +145,19 @@ class Probes(Generic[Data]):
 
     def relabel(self, data: Data, order: Sequence[int]) -> Data:
         """The same rows, row i with the label of row ``order[i]``."""
-        raise NotImplementedError
+        raise NoProbe
 
     def inputs(self, data: Data) -> Mapping[str, Any]:
         """Each input on its own, by name, rows first: what a model may look at."""
-        raise NotImplementedError
+        raise NoProbe
 
     def label(self, data: Data) -> Any:
         """The label, rows first."""
-        raise NotImplementedError
+        raise NoProbe
 
     def broken_rows(self, rows: Any) -> Mapping[str, Any]:
         """What is wrong, to such rows made from good ones of `example`: `read` must refuse each with a DataError."""
-        raise NotImplementedError
+        raise NoProbe
 
 
 class Project(ABC, Generic[Data, Model]):
@@ -264,6 +268,22 @@ class Project(ABC, Generic[Data, Model]):
     @abstractmethod
     def watch(self, model: Model, data: Data) -> Arrays:
         """What monitoring looks at, rows first: numeric channels as floats, categorical ones as strings."""
+
+    def labelled(self, data: Data) -> Data:
+        """Of a window as `load` gives it, the rows whose label is known, ready for `predict` and `truth`. None unless the
+        project says how to tell: then neither labels nor performance are watched.
+        """
+        return self.take(data, [])
+
+    def newest(self, data: Data) -> datetime | None:
+        """When the newest row is from; None where rows carry no time."""
+        return None
+
+    def permuted(self, data: Data, channel: str, order: Sequence[int]) -> Data | None:
+        """Featured rows of which row i has, in one watched column, the value of row ``order[i]``; None where `channel` is nothing
+        that could be changed alone. It shows how much the champion rests on the column.
+        """
+        return None
 
     # for the conformance suite ------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core import graph
-from pipelines.core.config import Deployment, Params, candidates_of, load_deployment, load_params, profiles_of
+from pipelines.core.config import Name, Params, candidates_of, load_params, profiles_of
 from pipelines.core.contract import Project
+from pipelines.core.deployment import Deployment, load_deployment
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.settings import ROOT, Settings
 
@@ -72,6 +74,8 @@ class Definition:
 def find_projects(extra: Sequence[Path] | None = None) -> dict[str, Definition]:
     """All projects by name: the shipped ones, and those in `extra` (`PIPELINES_PROJECTS` by default).
 
+    A folder whose name no project may have is none: the name becomes part of commands, paths and addresses.
+
     Raises ConfigError when two have the same name.
     """
     places = (SHIPPED, *(Settings.load().projects if extra is None else extra))
@@ -79,7 +83,7 @@ def find_projects(extra: Sequence[Path] | None = None) -> dict[str, Definition]:
     for place in places:
         _make_importable(place)
         for folder in sorted(place.iterdir() if place.is_dir() else ()):
-            if (folder / "params.yaml").is_file():
+            if re.fullmatch(Name, folder.name) and (folder / "params.yaml").is_file():
                 if folder.name in found and found[folder.name].folder != folder:
                     raise ConfigError(
                         f"two projects are called {folder.name!r}: {found[folder.name].folder} and {folder}; rename one"

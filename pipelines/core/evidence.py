@@ -108,15 +108,46 @@ class Channel(Document):
     """One watched column, score or rate in a drift report."""
 
     name: str
-    kind: Literal["numeric", "categorical", "missing", "score", "prediction"]
+    kind: Literal["numeric", "categorical", "missing", "score", "prediction", "joint", "label", "performance"]
     statistic: float
-    """KS distance or G statistic per row; the larger the further from the reference."""
+    """KS distance, G statistic per row, or the domain classifier's AUC; the larger the further from the reference. Of
+    `performance` the metric itself."""
     effect: float
-    """Size of the change, comparable between channels: bias-corrected PSI."""
+    """Size of the change, comparable between channels: bias-corrected PSI. Of `performance` the loss in the metric."""
     p_value: float
     """Chance of a statistic this large anywhere in the family when nothing changed (max-T), not of this channel alone."""
     drifted: bool
     note: str = ""
+    importance: float | None = None
+    """What the champion's headline metric loses on the reference when this column is shuffled; None where nobody knows."""
+
+    @property
+    def place(self) -> tuple[bool, int, float]:
+        """What to look at first, ascending: of the drifted what the champion achieves, what came true, what it answers, then
+        columns by effect times importance, all of them together last; the others by their p-value.
+        """
+        if not self.drifted:
+            return True, 0, self.p_value
+        kind = OUTCOMES.index(self.kind) if self.kind in OUTCOMES else len(OUTCOMES) + (self.kind == "joint")
+        return False, kind, -self.effect * (1.0 if self.importance is None else self.importance)
+
+
+OUTCOMES = ("performance", "label", "score", "prediction")
+"""Kinds of channels that tell of the champion's answers and of what came true; the others are columns, which explain."""
+
+
+class Performance(Document):
+    """The champion's headline metric on the newest rows whose labels are known, beside what it was on the test rows."""
+
+    metric: str
+    period: str = ""
+    """The window of these rows, which is older than the newest where labels come late."""
+    rows: int = 0
+    promised: Estimate | None = None
+    """At promotion."""
+    found: Estimate | None = None
+    why: str = ""
+    """Why it is not judged; empty when it is."""
 
 
 class Drift(Document):
@@ -131,10 +162,17 @@ class Drift(Document):
     false_alarm_rate: float
     method: str
     channels: tuple[Channel, ...]
+    quality: tuple[Criterion, ...] = ()
+    """Volume, freshness, new and missing values; one that has not passed is a fault of the data, not drift."""
+    performance: Performance | None = None
+    p_value: float | None = None
+    """Of the window: the smallest of any channel with an effect worth an alarm. None when nothing was judged."""
+    limit: float | None = None
+    """What the evidence added up over windows of this size has to reach for an alarm; see `parts.drift.sequence`."""
 
     @property
     def drifted(self) -> tuple[Channel, ...]:
-        """The channels that raised the alarm; none when the window is too small to judge."""
+        """The channels that moved in this window alone; none when it is too small to judge."""
         return tuple(channel for channel in self.channels if channel.drifted)
 
 
@@ -144,6 +182,17 @@ class Verdict(Document):
     project: str
     champion: int | None
     window: str
-    outcome: Literal["no drift", "drift", "too small to judge", "no champion"]
+    outcome: Literal["no drift", "watch", "drift", "data quality", "too small to judge", "no champion"]
+    """`drift` is the alarm, at the stated rate over windows; `watch` more than half of the evidence for one."""
     channels: tuple[str, ...] = ()
+    """Those that moved in this window."""
     recommendation: str = ""
+    advice: str = ""
+    """What is recommended if this window raises an alarm."""
+    p_value: float | None = None
+    """Of this window alone; None when it was not judged."""
+    limit: float | None = None
+    evidence: float = 0.0
+    """Added up over this champion's windows; an alarm at `limit`."""
+    windows: int = 0
+    """Windows without a row in common that it was added up over."""

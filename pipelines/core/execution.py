@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,13 +22,15 @@ from pipelines.core.config import Params
 from pipelines.core.contract import Project
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
+from pipelines.core.files import contents
 from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params
 from pipelines.core.graph import Graph, Node
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.run import Run
 from pipelines.core.settings import Settings
-from pipelines.core.store import Store, contents
+from pipelines.core.store import Store
 
+INSTANT = timedelta(microseconds=1)
 Progress = Callable[[int, int, str], None]
 """Steps done, steps in all, and a word about the newest."""
 
@@ -79,11 +82,17 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        return Store.open(self.settings.store, self.settings.home / "cache" / "store")
+        store = Store.open(self.settings.store, self.settings.home / "cache" / "store")
+        return store.rehearsing(self.run.rehearsal) if self.run.rehearsal else store
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.store)
+        """Decisions so far; a rehearsal of the past knows nothing of what it decided later in the data's time. A window is
+        checked before what is trained at its end.
+        """
+        if not self.run.rehearsal:
+            return Ledger(self.store)
+        return Ledger(self.store, until=self.run.as_of - (timedelta(0) if self.graph_name == "training" else INSTANT))
 
     @cached_property
     def code(self) -> CodeIndex:
@@ -184,7 +193,7 @@ def execute(
     memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
     known = None if session.run.fresh else session.store.read(memo)
     before = StageResult.model_validate_json(known) if known else None
-    if before and node.stage.reuse and all(session.store.holds(ref) for ref in before.outputs.values()):
+    if before and node.stage.reuse and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark)

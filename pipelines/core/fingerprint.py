@@ -23,9 +23,9 @@ from pydantic import BaseModel
 
 from pipelines.core.config import Params
 from pipelines.core.errors import ConfigError
+from pipelines.core.files import sha256_of, write_atomically
 from pipelines.core.graph import Node
 from pipelines.core.settings import ROOT
-from pipelines.core.store import sha256_of, write_atomically
 
 LOCK = ROOT / "requirements.lock"
 

@@ -133,7 +133,7 @@ TRAINING = (
             Output("raw", "folder", doc="The files as the source gave them."),
             Output("snapshot", "json", show="artifact", doc="Source used, hashes, DVC pointer, rows arrived."),
         ),
-        params=("seed", "ingest", "replay"),
+        params=("seed", "ingest", "replay", "labels_after"),
         looks_at=("as_of", "own_files"),
     ),
     Stage(
@@ -147,7 +147,7 @@ TRAINING = (
             Output("validation", "json", show="artifact", doc="Every check with its verdict, counts and examples."),
             Output("data_docs", "folder", show="artifact", doc="The same for people, as HTML, with the quarantined rows."),
         ),
-        params=("seed", "replay", "validation"),
+        params=("seed", "replay", "labels_after", "validation"),
     ),
     Stage(
         "features",
@@ -211,7 +211,7 @@ TRAINING = (
         doc="Freeze rows the champion never learned from as the reference for drift checks.",
         reads=("promotion", "decision", "test", "model"),
         writes=(Output("baseline", "folder", show="artifact", doc="Reference rows and their statistics."),),
-        params=("seed", "monitor"),
+        params=("seed", "monitor", "score", "evaluate"),
     ),
 )
 
@@ -221,8 +221,12 @@ MONITORING = (
         "pipelines.stages.collect:collect",
         group="monitor",
         doc="Take the newest window of data before `as_of`.",
-        writes=(Output("window", "data"), Output("window_info", "json", show="artifact")),
-        params=("seed", "ingest", "replay"),
+        writes=(
+            Output("window", "data"),
+            Output("outcomes", "data", doc="The newest rows whose labels are known."),
+            Output("window_info", "json", show="artifact"),
+        ),
+        params=("seed", "ingest", "replay", "labels_after"),
         looks_at=("as_of", "own_files", "champion"),
     ),
     Stage(
@@ -230,12 +234,12 @@ MONITORING = (
         "pipelines.stages.check:check",
         group="monitor",
         doc="Compare the window with the champion's frozen reference.",
-        reads=("window", "window_info"),
+        reads=("window", "outcomes", "window_info"),
         writes=(
             Output("drift", "json", show="metrics", doc="Each channel: statistic, effect, calibrated p-value."),
             Output("drift_report", "folder", show="artifact", doc="The same for people, as HTML."),
         ),
-        params=("seed", "monitor"),
+        params=("seed", "monitor", "score", "evaluate", "gates"),
         looks_at=("champion",),
     ),
     Stage(

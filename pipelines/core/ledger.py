@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.core.approvals import Answer
 from pipelines.core.artifacts import Ref
 from pipelines.core.errors import GateRefused
+from pipelines.core.journal import Journal
 from pipelines.core.store import Store
 
 
@@ -27,6 +29,8 @@ class Entry(BaseModel):
     number: int = 0
     kind: Literal["promotion", "rejection", "rollback", "baseline"]
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    as_of: datetime | None = None
+    """Of the run that decided: its time in the data. None for a person's command."""
     run: str
     """Id of the run, or `cli` for a person's command."""
     why: str
@@ -37,6 +41,8 @@ class Entry(BaseModel):
     models: tuple[str, ...] = ()
     """Digests of all candidates that took part."""
     decision: Ref | None = None
+    approval: Answer | None = None
+    """What a person said of it, where the project asks for that."""
     replaced: int | None = None
     """Version that was champion before."""
     artifacts: dict[str, Ref] = Field(default_factory=dict)
@@ -97,28 +103,37 @@ class History(BaseModel):
 class Ledger:
     """Reads and appends a project's history."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, until: datetime | None = None) -> None:
+        """`until` leaves out what was decided with later data: a year that is rehearsed twice, or in parts, goes as it went."""
+        self.store, self.until = store, until
 
     def history(self, project: str) -> History:
         """All entries of a project, oldest first; none when it was never judged."""
-        keys = self.store.keys(f"ledger/{project}/")
-        return History(entries=tuple(Entry.model_validate_json(self.store.read(key) or b"") for key in keys))
+        return self._known(self._journal(project).entries())
 
     def append(self, project: str, entry: Entry, *, champion: int | Literal["any"] | None = "any") -> Entry:
         """Write the next entry, provided that the champion's version is still `champion`.
 
         Raises GateRefused when another run has moved the champion meanwhile.
         """
-        while True:
-            history = self.history(project)
-            now = history.champion.version if history.champion else None
+
+        def provided(entries: tuple[Entry, ...]) -> Entry:
+            serving = self._known(entries).champion
+            now = serving.version if serving else None
             if champion != "any" and now != champion:
                 raise GateRefused(
                     f"{project}: version {now} became champion while this run was compared with version {champion}; "
                     "nothing was changed. Run evaluate again, so that the new champion is the opponent."
                 )
-            numbered = entry.model_copy(update={"number": len(history.entries) + 1})
-            key = f"ledger/{project}/{numbered.number:06d}.json"
-            if self.store.create(key, numbered.model_dump_json(indent=1).encode()):
-                return numbered
+            return entry
+
+        written = self._journal(project).append(provided)
+        assert written is not None, "there is always an entry to write, or GateRefused"
+        return written
+
+    def _known(self, entries: tuple[Entry, ...]) -> History:
+        known = entries if self.until is None else tuple(e for e in entries if e.as_of and e.as_of <= self.until)
+        return History(entries=tuple(sorted(known, key=lambda e: (e.as_of, e.number)) if self.until else known))
+
+    def _journal(self, project: str) -> Journal[Entry]:
+        return Journal(self.store, f"ledger/{project}", Entry)

@@ -21,8 +21,9 @@ from typing import Any
 import yaml
 
 from pipelines.core import config, graph
-from pipelines.core.config import Deployment, Params, cron_faults, faults_of, resolve_params
+from pipelines.core.config import Params, faults_of, resolve_params
 from pipelines.core.contract import Project
+from pipelines.core.deployment import Deployment, cron_faults
 from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.fingerprint import CodeIndex

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.settings import ROOT
+
+CLOCKS = timedelta(hours=1)
+"""So far clocks may differ, or one be set back, while a run that began at midnight is still run."""
 
 
 class Run(BaseModel):
@@ -29,17 +33,34 @@ class Run(BaseModel):
     """Dotted keys of params.yaml to values."""
     runner: Literal["in_process", "dvc", "airflow"] = "in_process"
     why: str = "person"
-    """What started it: person, schedule or drift."""
+    """What started it: person, schedule, backfill or drift."""
+    rehearsal: str = ""
+    """Name of a rehearsal: the same chain with a champion, alarms and verdicts of its own, in the time of the data. What serves
+    is neither asked nor touched. Empty: for real."""
     fresh: bool = False
     """Run every stage, reuse nothing."""
     engine: dict[str, str] = Field(default_factory=dict)
     """The runner's own names for this run, such as Airflow's DAG and run id."""
 
+    @property
+    def model_name(self) -> str:
+        """What its versions are registered as."""
+        return f"{self.project}-{self.rehearsal}" if self.rehearsal else self.project
+
+    @field_validator("rehearsal")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value):
+            raise ConfigError(
+                f"rehearsal is {value!r}; expected lower-case letters, digits and '_', a letter first, at most 41 in all"
+            )
+        return value
+
     @field_validator("as_of")
     @classmethod
     def _not_in_the_future(cls, value: datetime) -> datetime:
         value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        if value > datetime.now(UTC):
+        if value > datetime.now(UTC) + CLOCKS:
             raise ConfigError(
                 f"as_of is {value:%Y-%m-%d %H:%M} UTC, which is in the future; give a past date or leave it out for today"
             )

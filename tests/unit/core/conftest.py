@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.store import FolderBackend, S3Backend, Store
+from pipelines.core.backend import FolderBackend
+from pipelines.core.s3 import S3Backend
+from pipelines.core.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pipelines.core.config import (
-    Deployment,
     Evaluate,
     Gates,
     Ingest,
@@ -23,11 +22,11 @@ from pipelines.core.config import (
     Split,
     Train,
     candidates_of,
-    load_deployment,
     load_params,
     profiles_of,
     validated,
 )
+from pipelines.core.deployment import Deployment, load_deployment
 from pipelines.core.discovery import Definition
 from pipelines.core.errors import ConfigError
 

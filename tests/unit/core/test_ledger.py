@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.core.artifacts import Ref
+from pipelines.core.backend import FolderBackend
 from pipelines.core.errors import GateRefused
 from pipelines.core.ledger import Entry, History, Ledger
-from pipelines.core.store import FolderBackend, Store
+from pipelines.core.store import Store
 
 
 def model(digest: str) -> Ref:

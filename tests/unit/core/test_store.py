@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from pipelines.core.artifacts import Ref
+from pipelines.core.backend import FolderBackend
 from pipelines.core.errors import DataError, InfrastructureError
-from pipelines.core.store import FolderBackend, Store, sha256_of, write_atomically
+from pipelines.core.files import sha256_of, write_atomically
+from pipelines.core.store import Store
 
 
 def put(store: Store, path: Path, name: str = "thing") -> Ref:
@@ -40,7 +42,7 @@ def test_a_file_comes_back(store: Store, tmp_path: Path) -> None:
     assert ref.digest == sha256_of(tmp_path / "source.txt")
     assert ref.size == 5
     assert store.fetch(ref).read_text() == "hello"
-    assert store.holds(ref)
+    assert store.keep([ref])
     assert store.manifest(ref.digest).stage == "say"
 
 
@@ -61,7 +63,7 @@ def test_the_same_content_is_stored_once(store: Store, tmp_path: Path) -> None:
 
 def test_an_artifact_that_is_not_there_is_named(store: Store) -> None:
     gone = Ref(name="model", digest="0" * 64, codec="text", size=1)
-    assert not store.holds(gone)
+    assert not store.keep([gone])
     with pytest.raises(DataError, match=r"artifact 000000000000… is not in the store; run the stage .* again, with --fresh"):
         store.fetch(gone)
 
@@ -71,7 +73,7 @@ def test_a_folder_that_lost_a_file_is_not_held(tmp_path: Path) -> None:
     ref = put(store, a_folder(tmp_path))
     digest = (store.manifest(ref.digest).files or {})["deep/b.txt"]
     (tmp_path / "store" / "objects" / digest[:2] / digest).unlink()
-    assert not store.holds(ref)
+    assert not store.keep([ref])
 
 
 def test_tampering_is_found_and_named(tmp_path: Path) -> None:
@@ -118,6 +120,13 @@ def test_records_are_created_once_and_replaced_freely(store: Store) -> None:
     assert store.keys("a/") == []
     assert store.read("a/1") is None
     assert store.create("a/1", b"again")
+
+
+def test_the_newest_key_of_each_folder_is_found(store: Store) -> None:
+    assert store.newest("verdicts/") == {}
+    for key in ("churn/2026-01/v1.json", "churn/2026-02/v1.json", "churn/2026-02/v2.json", "toy/2025-12/v9.json"):
+        store.create(f"verdicts/{key}", b"")
+    assert store.newest("verdicts/") == {"churn": "verdicts/churn/2026-02/v2.json", "toy": "verdicts/toy/2025-12/v9.json"}
 
 
 def test_one_of_many_threads_creates(store: Store) -> None:

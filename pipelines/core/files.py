@@ -1,0 +1,68 @@
+"""Files and folders: their hashes, writing them whole or not at all, and what a disk can do told in a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from pipelines.core.errors import InfrastructureError
+
+_CHUNK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's bytes, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def contents(path: Path) -> dict[str, str]:
+    """Each file of a folder (or the one file) by its path below it, with the sha256 of its bytes, sorted by path."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {p.relative_to(path).as_posix() if p != path else p.name: sha256_of(p) for p in files}
+
+
+@contextlib.contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn what a disk can do to us into one sentence with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "the disk is full; free some space (`pipelines doctor` shows where it went) and run again",
+            errno.EDQUOT: "the disk quota is used up; free some space and run again",
+            errno.EACCES: "no permission to write there; change the owner or set PIPELINES_HOME to a folder of yours",
+            errno.EROFS: "the file system is read-only; set PIPELINES_HOME to a folder that can be written",
+            errno.ENOTDIR: "a file stands where a folder is needed; set PIPELINES_HOME to a folder of yours",
+        }.get(error.errno or 0, "check the disk and run again")
+        raise InfrastructureError(f"{doing} failed: {error.strerror or error} ({error.filename}); {remedy}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    with finished(path, io.BytesIO(content)) as temporary:
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def finished(target: Path, source: BinaryIO) -> Iterator[str]:
+    """A temporary file beside `target` that holds all of `source` and is on the disk; gone afterwards unless it was moved."""
+    with disk_errors(f"writing {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                shutil.copyfileobj(source, stream, _CHUNK)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield temporary
+        finally:
+            Path(temporary).unlink(missing_ok=True)
