@@ -68,6 +68,25 @@ def test_no_secret_is_written_down() -> None:
     assert set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text())) == set(re.findall(r"^(\w+)=", example, re.M))
 
 
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_no_command_line_holds_a_secret(service: str) -> None:
+    """Every user of a machine can read command lines; compose puts `${NAME}` into them, and leaves `$$NAME` to the container."""
+    told = COMPOSE["services"][service]
+    lines = [told.get("command", []), told.get("entrypoint", []), told.get("healthcheck", {}).get("test", [])]
+    words = [str(word) for line in lines for word in ([line] if isinstance(line, str) else line)]
+    assert [word for word in words if re.search(r"(?<!\$)\$(?!\$)", word)] == []
+    assert [word for word in words if re.search(r"://[^/\s]*:[^/\s]*@", word)] == []
+
+
+def test_the_databases_passwords_are_on_no_command_line() -> None:
+    script = [line for line in (DOCKER / "postgres.sh").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in script if "PASSWORD" in line] == [
+        "\\getenv password POSTGRES_PASSWORD",
+        "CREATE ROLE :\"name\" LOGIN PASSWORD :'password';",
+    ]
+    assert "POSTGRES_PASSWORD" in COMPOSE["services"]["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
+
+
 def test_every_published_port_is_on_loopback() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert ports
