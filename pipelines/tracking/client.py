@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from pipelines.core.errors import InfrastructureError
+from pipelines.core.files import disk_errors
+from pipelines.core.scrub import without_password
 from pipelines.core.settings import Settings, quiet_environment
-from pipelines.core.store import disk_errors
-from pipelines.tracking.scrub import without_password
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -34,6 +35,7 @@ PATIENCE = {
 
 _PING_SECONDS = 3.0
 _ANSWERED_LATELY = 10.0
+_PULSE = 5.0
 _answered: dict[tuple[int, str], float] = {}
 """When a server last answered a ping of a process, on the monotonic clock."""
 
@@ -71,6 +73,29 @@ def _health(server: SplitResult) -> None:
         import requests
 
         requests.get(f"{server.geturl().rstrip('/')}/health", timeout=_PING_SECONDS)
+
+
+class Pulse:
+    """Whether a tracking server answers, for a page that has no time to wait: asked in the background, every few seconds."""
+
+    def __init__(self, uri: str, patience: float = 0.3) -> None:
+        self.uri, self.patience = uri, patience
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pulse")
+        self._asked: Future[None] | None = None
+        self._at = -math.inf
+
+    def fault(self) -> str:
+        """Why the server cannot be reached; empty when it answers. Waits for `patience` seconds at most, once a question."""
+        patience = 0.0
+        if self._asked is None or (self._asked.done() and time.monotonic() - self._at > _PULSE):
+            self._asked, self._at, patience = self._pool.submit(ping, self.uri), time.monotonic(), self.patience
+        try:
+            self._asked.result(patience)
+        except TimeoutError:
+            return f"MLflow at {without_password(self.uri)} has not answered yet"
+        except InfrastructureError as error:
+            return str(error).partition(". ")[0]  # what follows is advice for who runs a stage
+        return ""
 
 
 @contextlib.contextmanager

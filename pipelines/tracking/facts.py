@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.graph import Output
+from pipelines.tracking.markdown import inert
 
 if TYPE_CHECKING:
     from pipelines.core.evidence import Estimate
@@ -187,7 +188,7 @@ def _decision(document: dict[str, Any]) -> ByRun:
         metrics.append(("probability_better", decision.comparison.probability_better, 0))
     tags = {"decision": verdict, "winner": decision.winner, "incumbent": str(decision.incumbent)}
     tags["decision.failed"] = ", ".join(c.name for c in decision.criteria if not c.passed)
-    return {None: Facts(metrics=metrics, tags=tags, note="\n".join(lines))}
+    return {None: Facts(metrics=metrics, tags=tags, note=inert("\n".join(lines)))}
 
 
 def _promotion(document: dict[str, Any]) -> ByRun:
@@ -213,7 +214,7 @@ def _verdict(document: dict[str, Any]) -> ByRun:
 
     verdict = Verdict.model_validate(document)
     tags = {"verdict": verdict.outcome, "verdict.window": verdict.window, "verdict.champion": str(verdict.champion)}
-    return {None: Facts(tags=tags, note=verdict.recommendation)}
+    return {None: Facts(tags=tags, note=inert(verdict.recommendation))}
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], ByRun]] = {

@@ -18,7 +18,7 @@ from pipelines.core.contract import Project
 from pipelines.core.discovery import find_project
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Session
-from pipelines.core.store import sha256_of
+from pipelines.core.files import sha256_of
 from pipelines.tracking.requirements import requirements
 
 if TYPE_CHECKING:

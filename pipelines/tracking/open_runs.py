@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
+from pipelines.core.scrub import without_password
 from pipelines.core.store import Store
 from pipelines.tracking.leases import HOLDER, is_old, lease, why_gone
 
@@ -46,6 +48,13 @@ def claimed(store: Store, key: str) -> Claim | None:
     return None if record is None else Claim(**record)
 
 
+def page(tracking: str, claim: Claim) -> str:
+    """Address of the run in MLflow's UI; empty where no server shows it."""
+    if urlsplit(tracking).scheme not in ("http", "https"):
+        return ""
+    return f"{without_password(tracking).rstrip('/')}/#/experiments/{claim.experiment}/runs/{claim.run_id}"
+
+
 def claim_key(project: str, run: str, candidate: str | None = None) -> str:
     return f"runs/{project}/{run}/mlflow{'-' + candidate if candidate else ''}.json"
 
@@ -69,7 +78,11 @@ def hold(session: Session, *, again: bool = False) -> bool:
 
 def held(session: Session) -> bool:
     """Whether the run is open."""
-    return session.store.read(_open(session.run.project, session.run.id)) is not None
+    return is_open(session.store, session.run.project, session.run.id)
+
+
+def is_open(store: Store, project: str, run: str) -> bool:
+    return store.read(_open(project, run)) is not None
 
 
 def release(store: Store, project: str, run: str) -> None:

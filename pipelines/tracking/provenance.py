@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import platform
 
+from pipelines.core.alarms import Alarms
 from pipelines.core.execution import Session
+from pipelines.core.files import sha256_of
 from pipelines.core.fingerprint import LOCK, digest_of
 from pipelines.core.ledger import Entry
 from pipelines.core.run import git_state
-from pipelines.core.store import sha256_of
-from pipelines.tracking.scrub import scrub
+from pipelines.core.scrub import scrub
 
 RUN = "pipelines.run"
 """The tag that holds the pipeline run's id."""
@@ -37,6 +38,10 @@ def provenance(session: Session) -> dict[str, str]:
         "lock.sha256": sha256_of(LOCK) if LOCK.is_file() else "",
         "python": platform.python_version(),
     }
+    if run.rehearsal:
+        tags["pipelines.rehearsal"] = run.rehearsal
+    if answered := Alarms(session.store, run.project).of(run.id):
+        tags["pipelines.alarms"] = ", ".join(answered)
     tags |= {f"{run.runner}.{key}": value for key, value in run.engine.items() if key not in PER_TASK}
     return {key: scrub(value) for key, value in tags.items()}
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pipelines.core.artifacts import StageResult
 from pipelines.core.config import Params
@@ -29,10 +30,12 @@ def remember_run(session: Session) -> None:
 
 
 def remember(session: Session, result: StageResult) -> None:
-    """Keep what a stage gave."""
+    """Keep what a stage gave; what is there already is not written again."""
     remember_run(session)
-    place = _place(session.run.project, session.run.id)
-    session.store.replace(f"{place}/nodes/{result.node}.json", result.model_dump_json(indent=1).encode())
+    key = f"{_place(session.run.project, session.run.id)}/nodes/{result.node}.json"
+    content = result.model_dump_json(indent=1).encode()
+    if session.store.read(key) != content:
+        session.store.replace(key, content)
 
 
 def asked(store: Store, project: str, run: str) -> tuple[Run, Params]:
@@ -51,6 +54,25 @@ def results(store: Store, project: str, run: str, nodes: Iterable[str] | None = 
     found = (store.read(key) for key in keys)
     parsed = [StageResult.model_validate_json(content) for content in found if content]
     return {result.node: result for result in parsed}
+
+
+class Activity(NamedTuple):
+    """What the store has of a run."""
+
+    at: float
+    """When it last wrote, in seconds since the epoch."""
+    sizes: dict[str, int]
+    """Bytes of each of its records, by key."""
+
+
+def activity(store: Store, prefix: str = "runs/") -> dict[tuple[str, str], Activity]:
+    """All runs that have a record, by project and id."""
+    found: dict[tuple[str, str], Activity] = {}
+    for key, stamp in store.backend.stamps(prefix).items():
+        _, project, run, _ = key.split("/", 3)
+        known = found.get((project, run), Activity(0.0, {}))
+        found[project, run] = Activity(max(known.at, stamp.at), known.sizes | {key: stamp.size})
+    return found
 
 
 def _place(project: str, run: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pipelines.core import approvals
+from pipelines.core.approvals import Answer
 from pipelines.core.artifacts import Ref
 from pipelines.core.discovery import find_project
 from pipelines.core.errors import ConfigError, GateRefused, did_you_mean
@@ -17,6 +19,7 @@ from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, Session
 from pipelines.core.graph import Output
 from pipelines.core.ledger import Entry, History, Ledger
+from pipelines.core.scrub import without_password
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
 from pipelines.tracking import records
@@ -24,7 +27,6 @@ from pipelines.tracking.facts import facts_of
 from pipelines.tracking.flavour import Served
 from pipelines.tracking.provenance import provenance
 from pipelines.tracking.runs import MlflowTracker
-from pipelines.tracking.scrub import without_password
 
 if TYPE_CHECKING:
     from pipelines.tracking.versions import Versions
@@ -40,15 +42,18 @@ def promote(context: Context) -> dict[str, Any]:
     session = context.session
     decision = Decision.model_validate(context.read("decision"))
     model = context.refs("model")[decision.winner]
-    entry = _carried_out(context.history, decision, context.ref("decision"), model)
+    answer = approvals.given(session.store, session.run.project, context.ref("decision"), model)
+    entry = carried_out(context.history, decision, context.ref("decision"), model, answer)
     if entry is None:
-        entry = _carry_out(context, decision, model)
-    follow(session.settings, session.run.project, session.store)
+        entry = _carry_out(context, decision, model, answer)
+    follow(session.settings, session.run.project, session.store, session.run.model_name)
     return _told(entry, session.ledger.history(session.run.project))
 
 
-def rollback(settings: Settings, project: str, to: int | None = None, why: str = "by hand") -> Entry:
+def rollback(settings: Settings, project: str, to: int | None = None, why: str = "by hand", run: str = "cli") -> Entry:
     """Restore an earlier champion: the one before, or version `to`. The one that leaves is not promoted again.
+
+    `run` is who does it: `cli`, or the id of a DAG run.
 
     Raises GateRefused when there is nothing to go back to, ConfigError for a version that never was champion.
     """
@@ -68,7 +73,7 @@ def rollback(settings: Settings, project: str, to: int | None = None, why: str =
         raise ConfigError(f"version {to} is the champion of {project} already; nothing to do")
     entry = Entry(
         kind="rollback",
-        run="cli",
+        run=run,
         why=why,
         version=target.version,
         candidate=target.candidate,
@@ -135,14 +140,16 @@ def derived_aliases(history: History) -> dict[str, int]:
     return {alias: entry.version for alias, entry in entries.items() if entry is not None and entry.version is not None}
 
 
-def follow(settings: Settings, project: str, store: Store) -> None:
+def follow(settings: Settings, project: str, store: Store, model: str = "") -> None:
     """Let MLflow's aliases follow the ledger; when they are known to do so already, MLflow is not asked.
+
+    `model` is what the versions are registered as: the project's name, other than in a rehearsal.
 
     Two processes may do this at once: each looks again after it wrote, so the last to write has seen the last entry.
     """
     mark = f"registry/{project}.json"
     while (state := _state(settings, project, store)) != store.read_json(mark):
-        _versions(settings, project).point(state["aliases"])
+        _versions(settings, model or project).point(state["aliases"])
         store.replace(mark, json.dumps(state).encode())
 
 
@@ -150,22 +157,26 @@ def _state(settings: Settings, project: str, store: Store) -> dict[str, Any]:
     return {"tracking": without_password(settings.tracking), "aliases": derived_aliases(Ledger(store).history(project))}
 
 
-def _carried_out(history: History, decision: Decision, ref: Ref, model: Ref) -> Entry | None:
-    """The entry by which this decision was carried out, or the champion's when the winner serves already."""
+def carried_out(history: History, decision: Decision, ref: Ref, model: Ref, answer: Answer | None) -> Entry | None:
+    """The entry by which this decision was carried out with a person's answer, or the champion's when the winner serves already.
+
+    None when there is none yet: the decision is new, or a person has answered it since.
+    """
     champion = history.champion
     if decision.promote and champion and champion.model and champion.model.digest == model.digest:
         return champion
-    same = [e for e in history.entries if (e.decision, e.model) == (ref, model)]
+    same = [e for e in history.entries if (e.decision, e.model, e.approval) == (ref, model, answer)]
     if not same or (same[-1].kind == "promotion" and model.digest in history.blocked):
         return None
     return same[-1]
 
 
-def _carry_out(context: Context, decision: Decision, model: Ref) -> Entry:
+def _carry_out(context: Context, decision: Decision, model: Ref, answer: Answer | None) -> Entry:
     session, history = context.session, context.history
     ledger, project = session.ledger, session.run.project
     blocked = model.digest in history.blocked
-    accepted = decision.promote and not blocked
+    unwanted = _unapproved(session, decision, answer)
+    accepted = decision.promote and not blocked and not unwanted
     now = history.champion.version if history.champion else None
     if accepted and now != decision.incumbent:
         raise GateRefused(
@@ -175,18 +186,23 @@ def _carry_out(context: Context, decision: Decision, model: Ref) -> Entry:
     run_id = MlflowTracker(session.settings).open(session)
     records.remember_run(session)
     lineage = _lineage(context, run_id)
-    why = _rolled_back(project, history, model) if blocked else _reason(decision)
+    why = _rolled_back(project, history, model) if blocked else _reason(decision, unwanted)
     tags = {**lineage, "candidate": decision.winner, "decision": "accepted" if accepted else "refused"}
-    version = _versions(session.settings, project).register(session, run_id, model, _example(context), tags, why)
+    versions = _versions(session.settings, session.run.model_name)
+    version = versions.register(session, run_id, model, _example(context), tags, why)
+    if answer:  # the version may be there since before anybody answered
+        versions.tag(version, {"decision": tags["decision"], **_approval_tags(answer)})
     entry = Entry(
         kind="promotion" if accepted else "rejection",
         run=session.run.id,
+        as_of=session.run.as_of,
         why=why,
         version=version,
         candidate=decision.winner,
         model=model,
         models=tuple(sorted(ref.digest for ref in context.refs("model").values())),
         decision=context.ref("decision"),
+        approval=answer,
         replaced=now if accepted else None,
         artifacts={name: context.ref(name) for name in ("raw", "snapshot", "validation", "leaderboard", "card")},
         lineage=lineage,
@@ -216,12 +232,27 @@ def _output(session: Session, name: str) -> Output:
     return next(output for output in session.graph.writer(name).writes if output.name == name)
 
 
-def _reason(decision: Decision) -> str:
-    """One sentence for people: the headline, and what failed."""
+def _unapproved(session: Session, decision: Decision, answer: Answer | None) -> str:
+    """What a person has against carrying a promotion out; empty when nobody need be asked or the answer was yes."""
+    asked = session.definition.deployment.approval is not None and not session.run.rehearsal
+    if not asked or not decision.promote or (answer and answer.approved):
+        return ""
+    if answer:
+        return str(answer)
+    project = session.run.project
+    return f"awaits approval; approve it in Airflow's DAG {project}_training, or `pipelines promote {project} --why …`"
+
+
+def _approval_tags(answer: Answer) -> dict[str, str]:
+    verdict = "approved" if answer.approved else "rejected"
+    return {"approval": verdict, "approval.by": answer.by, "approval.at": answer.at.isoformat(), "approval.why": answer.why}
+
+
+def _reason(decision: Decision, unapproved: str) -> str:
+    """One sentence for people: the headline, and what failed or who objects."""
     failed = [f"{c.name}: wanted {c.wanted}, found {c.found}" for c in decision.criteria if not c.passed]
-    verdict = (
-        f"refused: {'; '.join(failed)}" if not decision.promote else f"accepted: all {len(decision.criteria)} criteria passed"
-    )
+    against = "; ".join(failed) if not decision.promote else unapproved
+    verdict = f"refused: {against}" if against else f"accepted: all {len(decision.criteria)} criteria passed"
     return (
         f"{verdict} ({decision.winner}, {decision.headline} {decision.metric}, data from {decision.source or 'unnamed source'})"
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.core import graph as graphs
 from pipelines.core.artifacts import Ref, StageResult
+from pipelines.core.backend import Backend, FolderBackend, Stamp
 from pipelines.core.config import Params
 from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session, execute
@@ -21,7 +22,7 @@ from pipelines.core.graph import Node, Output
 from pipelines.core.ledger import Entry
 from pipelines.core.run import new_id
 from pipelines.core.settings import Settings
-from pipelines.core.store import Backend, FolderBackend, Store
+from pipelines.core.store import Store
 from pipelines.tracking import records, registry
 from pipelines.tracking.provenance import differences
 
@@ -97,8 +98,8 @@ class Beside:
             return int(Path(key).stem) <= self.entries
         return key.startswith(("objects/", "manifests/"))
 
-    def upload(self, key: str, source: Path) -> None:
-        self.scratch.upload(key, source)
+    def upload(self, key: str, source: Path) -> bool:
+        return self.scratch.upload(key, source)
 
     def download(self, key: str) -> Path:
         try:
@@ -123,6 +124,19 @@ class Beside:
     def keys(self, prefix: str) -> list[str]:
         shared = [key for key in self.real.keys(prefix) if self._shared(key)]
         return sorted({*shared, *self.scratch.keys(prefix)})
+
+    def stamp(self, key: str) -> Stamp | None:
+        return self.scratch.stamp(key) or (self.real.stamp(key) if self._shared(key) else None)
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        shared = {key: stamp for key, stamp in self.real.stamps(prefix).items() if self._shared(key)}
+        return shared | self.scratch.stamps(prefix)
+
+    def touch(self, key: str) -> bool:
+        return self.scratch.touch(key) or (self._shared(key) and self.real.touch(key))
+
+    def newest(self, prefix: str) -> dict[str, str]:
+        return {key.removeprefix(prefix).partition("/")[0]: key for key in self.keys(prefix)}
 
 
 def _session(entry: Entry, settings: Settings, real: Store, place: Path) -> Session:

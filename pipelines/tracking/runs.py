@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.errors import InfrastructureError
@@ -26,15 +25,16 @@ from pipelines.core.execution import Session
 from pipelines.core.fingerprint import digest_of
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, git_state
+from pipelines.core.scrub import scrub, without_password
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
-from pipelines.tracking import open_runs, records
+from pipelines.tracking import artifacts, open_runs, records
 from pipelines.tracking.client import answering, connect, is_error, ping
 from pipelines.tracking.facts import Facts, facts_of, flattened, metric_name
 from pipelines.tracking.leases import lease, why_gone
+from pipelines.tracking.markdown import inert
 from pipelines.tracking.open_runs import Claim, claim_key, claimed
 from pipelines.tracking.provenance import PER_TASK, RUN, provenance
-from pipelines.tracking.scrub import scrub, without_password
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -110,12 +110,26 @@ class MlflowTracker:
             self.client.set_terminated(run.run_id, status)
             open_runs.release(session.store, session.run.project, session.run.id)
 
+    def unheard(self, session: Session) -> list[tuple[Node, StageResult]]:
+        """Stages whose result the store has and MLflow has not heard of in full: their process died before it had told all."""
+        if (run := self._opened(session)) is None:
+            return []
+        with self._talking():
+            tags = self.client.get_run(run.run_id).data.tags
+        results = records.results(session.store, session.run.project, session.run.id)
+        found = ((node, results[node.name]) for node in session.graph.nodes if node.name in results)
+        return [(node, result) for node, result in found if tags.get(_mark(node)) != result.fingerprint]
+
+    def reopened(self, session: Session) -> bool:
+        """Whether the run had been closed before it was opened here."""
+        return session.run.id in self._reopened
+
     def settle(self, session: Session) -> None:
         """Close a run that was closed before and went on, for the task that closes it may not come a second time.
 
         So it is when a person clears the failed tasks of a DAG run: the one that closes had succeeded.
         """
-        if session.run.id in self._reopened:
+        if self.reopened(session):
             self.finish(session, "FINISHED")
 
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
@@ -128,9 +142,7 @@ class MlflowTracker:
     def url(self, session: Session) -> str | None:
         """Page of the run in MLflow's UI; None when no run was opened or there is no server to show it."""
         run = self._opened(session)
-        if run is None or urlsplit(self.settings.tracking).scheme not in ("http", "https"):
-            return None
-        return f"{without_password(self.settings.tracking).rstrip('/')}/#/experiments/{run.experiment}/runs/{run.run_id}"
+        return None if run is None else open_runs.page(self.settings.tracking, run) or None
 
     # opening ------------------------------------------------------------------------------------------------------------
 
@@ -188,12 +200,8 @@ class MlflowTracker:
         if known is None:
             deployment = session.definition.deployment
             try:
-                experiment_id: str = self.client.create_experiment(
-                    name,
-                    artifact_location=f"{self.settings.artifacts.rstrip('/')}/{name}",
-                    tags={"mlflow.note.content": f"**{deployment.title}**\n\n{deployment.description}"},
-                )
-                return experiment_id
+                place, note = self.settings.artifacts.rstrip("/"), inert(f"**{deployment.title}**\n\n{deployment.description}")
+                return str(self.client.create_experiment(name, f"{place}/{name}", {"mlflow.note.content": note}))
             except MlflowException as error:
                 if not is_error(error, "RESOURCE_ALREADY_EXISTS"):
                     raise
@@ -214,7 +222,7 @@ class MlflowTracker:
         if diff := git_state()["diff"]:
             with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
                 Path(folder, "uncommitted.diff").write_text(scrub(diff))
-                self._put(made, folder)
+                artifacts.put(self.settings, made, folder)
         return made
 
     def _child(self, session: Session, parent: Claim, candidate: str) -> Claim:
@@ -270,9 +278,9 @@ class MlflowTracker:
     # logging ------------------------------------------------------------------------------------------------------------
 
     def _log(self, session: Session, run: Claim, node: Node, result: StageResult) -> None:
-        """Everything about one node, in few calls."""
+        """Everything about one node, in few calls; its fingerprint last, which says that all has been told."""
         records.remember(session, result)
-        own = Facts(tags={f"stage.{node.name}.fingerprint": result.fingerprint, **lease(session.run)})
+        own = Facts(tags={_mark(node): result.fingerprint, **lease(session.run)})
         own.tags[f"stage.{node.name}.reused"] = str(result.reused).lower()
         own.tags |= {f"stage.{node.name}.{key}": session.run.engine[key] for key in PER_TASK & set(session.run.engine)}
         own.metrics.append((metric_name(f"seconds.{node.name}"), result.seconds, 0))
@@ -283,13 +291,13 @@ class MlflowTracker:
             own.add(told.pop(None, Facts()))
             for candidate, facts in told.items():
                 self._write(self._child(session, run, str(candidate)).run_id, facts)
+            target = self._child(session, run, node.candidate) if node.candidate else run
+            artifacts.log(self.settings, target, session, node, result)
+            if node.candidate:
+                self.client.set_terminated(target.run_id, "FINISHED")
             if open_runs.forget_error(session, node.name):
                 own.tags |= self._mended(session, run)
             self._write(run.run_id, own)
-            target = self._child(session, run, node.candidate) if node.candidate else run
-            self._log_files(session, target, node, result)
-            if node.candidate:
-                self.client.set_terminated(target.run_id, "FINISHED")
 
     def _mended(self, session: Session, run: Claim) -> dict[str, str]:
         """What the run's error tags must say now that a node that failed has succeeded; with no other one, they go."""
@@ -313,7 +321,7 @@ class MlflowTracker:
                 self._write(self._child(session, run, str(candidate)).run_id, facts)
             self._write(run.run_id, own)
             target = self._child(session, run, node.candidate) if node.candidate else run
-            self._log_files(session, target, node, evidence)
+            artifacts.log(self.settings, target, session, node, evidence)
             if node.candidate:
                 self.client.set_terminated(target.run_id, "FAILED")
 
@@ -331,22 +339,6 @@ class MlflowTracker:
                 told.setdefault(candidate, Facts()).add(facts)
         return told
 
-    def _log_files(self, session: Session, run: Claim, node: Node, result: StageResult) -> None:
-        """The node's shown outputs as files, under the names the graph gives them."""
-        shown = [output.name for output in node.stage.writes if output.show != "none" and output.name in result.outputs]
-        if not shown:
-            return
-        with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
-            for name in shown:
-                export(session, result.outputs[name], Path(folder) / name)
-            self._put(run, folder)
-
-    def _put(self, run: Claim, folder: str) -> None:
-        """Copy a folder's files to where the run's artifacts are."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        get_artifact_repository(run.artifacts, self.settings.tracking).log_artifacts(folder)
-
     def _write(self, run_id: str, facts: Facts) -> None:
         """Tell a run. MLflow refuses to change a parameter; what a repeated stage chose otherwise becomes a tag."""
         from mlflow.entities import Metric, Param, RunTag
@@ -360,15 +352,16 @@ class MlflowTracker:
             there = self._params[run_id]
             tags |= {f"now.{key}": value for key, value in params.items() if there.get(key, value) != value}
             params = {key: value for key, value in params.items() if key not in there}
+        if facts.dataset is not None:
+            self.client.log_inputs(run_id, [_input(facts.dataset)])
         metrics = [Metric(name, value, now, step) for name, value, step in facts.metrics]
         rows = ([Param(key, value) for key, value in params.items()], [RunTag(k, v) for k, v in _tags(tags).items()])
-        for n in range(max(-(-len(metrics) // _METRICS), *(-(-len(each) // _BATCH) for each in rows))):
+        batches = max(-(-len(metrics) // _METRICS), *(-(-len(each) // _BATCH) for each in rows))
+        for n in reversed(range(batches)):  # the first tag says that all has been told
             few = (each[n * _BATCH : (n + 1) * _BATCH] for each in rows)
             self.client.log_batch(run_id, metrics[n * _METRICS : (n + 1) * _METRICS], *few)
         if params:
             self._params[run_id] |= params
-        if facts.dataset is not None:
-            self.client.log_inputs(run_id, [_input(facts.dataset)])
 
 
 def _input(snapshot: Mapping[str, Any]) -> DatasetInput:
@@ -383,16 +376,9 @@ def _input(snapshot: Mapping[str, Any]) -> DatasetInput:
     return DatasetInput(data, [InputTag("mlflow.data.context", "training")])
 
 
-def export(session: Session, ref: Ref, target: Path) -> None:
-    """Copy an artifact to a path with a name people can read: JSON and text get their ending."""
-    import shutil
-
-    path = session.store.fetch(ref)
-    if path.is_dir():
-        shutil.move(path, target)
-    else:
-        ending = {"json": ".json", "text": ".txt"}.get(ref.codec, "")
-        shutil.copyfile(path, target.with_name(target.name + ending))
+def _mark(node: Node) -> str:
+    """The tag that holds the fingerprint of a node MLflow knows all about."""
+    return f"stage.{node.name}.fingerprint"
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:

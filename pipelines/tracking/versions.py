@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core.artifacts import Ref
 from pipelines.core.execution import Session
+from pipelines.core.scrub import scrub
 from pipelines.core.settings import Settings
 from pipelines.tracking.client import answering, connect, is_error
-from pipelines.tracking.scrub import scrub
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -47,6 +47,12 @@ class Versions:
             version = self._of_model(model.digest)
             assert version is not None, "a version just made can be found"
             return version
+
+    def tag(self, version: int, tags: Mapping[str, str]) -> None:
+        """Say more of a version, or what has changed since it was made."""
+        with answering(self.settings.tracking):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(self.project, str(version), key, scrub(value)[:5000])
 
     def aliases(self) -> dict[str, int]:
         """Our aliases as MLflow has them."""

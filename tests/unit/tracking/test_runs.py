@@ -17,6 +17,7 @@ from toy_chain import finish_stage
 from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
+from pipelines.tracking import records
 from pipelines.tracking.client import connect
 from pipelines.tracking.leases import HOLDER, UNTIL, lease
 from pipelines.tracking.provenance import RUN
@@ -35,6 +36,10 @@ def all_runs(settings: Settings, only: str = "") -> list[Any]:
 
 def parents(settings: Settings) -> list[Any]:
     return [run for run in all_runs(settings) if "mlflow.parentRunId" not in run.data.tags]
+
+
+def artifacts(settings: Settings, run: Any) -> set[str]:
+    return {file.path for file in connect(settings).list_artifacts(run.info.run_id)}
 
 
 def record_all(tracker: MlflowTracker, session: Session, done: dict[str, Any], *, reused: bool = False) -> None:
@@ -199,6 +204,48 @@ def test_a_task_cleared_after_the_run_was_closed_closes_it_behind_itself(
     other.settle(session)
     assert parents(settings)[0].info.status == "FAILED"
     assert session.store.keys("open-runs/") == []
+
+
+def test_what_a_killed_process_had_not_told_is_known(
+    toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = toy_session(runner="airflow", engine={"dag_id": "toy_training", "run_id": "one"})
+    done = chain(session)
+    MlflowTracker(settings).open(session)
+    for result in done.values():
+        records.remember(session, result)
+    client, written = connect(settings), 0
+    real = client.log_batch
+
+    def dying(run_id: str, *rest: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise KeyboardInterrupt
+        real(run_id, *rest)
+
+    monkeypatch.setattr(client, "log_batch", dying)
+    MlflowTracker(settings).record(session, session.graph.node("ingest"), done["ingest"])
+    with pytest.raises(KeyboardInterrupt):  # the candidate's run has been told, and the pipeline's has not
+        MlflowTracker(settings).record(session, session.graph.node("train-linear"), done["train-linear"])
+    monkeypatch.undo()
+
+    closing = MlflowTracker(settings)
+    unheard = closing.unheard(session)
+    assert [node.name for node, _ in unheard] == ["validate", "features", "train-linear", "train-centroid", "evaluate"]
+    for node, result in unheard:
+        closing.record(session, node, result)
+    assert closing.unheard(session) == []
+    closing.finish(session, "FINISHED")
+    tags = parents(settings)[0].data.tags
+    assert {name: tags[f"stage.{name}.fingerprint"] for name in done} == {name: f"mark-of-{name}" for name in done}
+    assert sorted(run.info.run_name for run in all_runs(settings)) == sorted([session.run.id, "linear", "centroid"])
+    assert {run.info.status for run in all_runs(settings)} == {"FINISHED"}
+    assert artifacts(settings, parents(settings)[0]) >= {"data_docs", "card", "decision.json"}
+
+
+def test_a_run_that_was_never_opened_has_nothing_unheard(toy_session: Sessions, settings: Settings) -> None:
+    assert MlflowTracker(settings).unheard(toy_session()) == []
 
 
 def test_a_repeated_stage_that_chose_otherwise_says_so(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
@@ -367,7 +414,7 @@ def test_a_stage_of_its_own_process_asks_mlflow_little(
             MlflowTracker(settings).record(session, node, done[node.name])
             spent[node.name] = list(asked)
     assert spent["validate"] == spent["features"] == ["log_batch"]
-    assert spent["train-linear"] == ["create_run", "log_batch", "log_batch", "set_terminated"]
+    assert spent["train-linear"] == ["create_run", "log_batch", "set_terminated", "log_batch"]
     assert spent["evaluate"] == ["log_batch"] * 3, "the run and each candidate's"
 
 
