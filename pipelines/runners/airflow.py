@@ -13,6 +13,7 @@ from airflow.sdk import (
     DAG,
     Asset,
     AssetAlias,
+    AssetOrTimeSchedule,
     CronTriggerTimetable,
     ExceptionRetryPolicy,
     Param,
@@ -23,9 +24,11 @@ from airflow.sdk import (
     task,
 )
 
+from pipelines.core.deployment import Approval
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.graph import Graph, Stage
-from pipelines.runners.airflow_assets import EMITS, LOOKS_AT, asset, promotion_alias
+from pipelines.runners.airflow_assets import EMITS, LOOKS_AT, alarm_alias, asset, promotion_alias
+from pipelines.runners.airflow_links import links
 
 _RETRY = ExceptionRetryPolicy(
     rules=[
@@ -68,7 +71,8 @@ def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
         dag_display_name=f"{deployment.title}: {kind}",
         description=deployment.description.strip().splitlines()[0],
         doc_md=_dag_doc(definition, graph, kind),
-        schedule=_timetable(schedule),
+        schedule=_schedule(definition, kind, schedule),
+        deadline=_deadline(definition, kind),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
@@ -85,6 +89,27 @@ def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
         _tasks(definition, graph, kind)
     dag.params = _params(definition)  # last, for each task that is made gets a deep copy of what is there
     return dag
+
+
+def _deadline(definition: Definition, kind: str) -> Any:
+    """Training has a time to be finished by, counted from when it was due; people are told when it passes."""
+    longest = definition.deployment.deadline
+    if kind != "training" or longest is None:
+        return None
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    told = SyncCallback("pipelines.runners.airflow_deadline.missed", kwargs={"project": definition.name})
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, interval=longest, callback=told, name=f"{definition.name}: deadline")
+
+
+def _schedule(definition: Definition, kind: str, cron: str | None) -> Any:
+    """The cron; where drift retrains, training also starts on an alarm."""
+    timetable = _timetable(cron)
+    if kind != "training" or definition.deployment.retraining is None:
+        return timetable
+    drift = [asset(definition.name, "drift")]
+    return AssetOrTimeSchedule(timetable=timetable, assets=drift) if timetable else drift
 
 
 def _timetable(cron: str | None) -> CronTriggerTimetable | None:
@@ -107,18 +132,27 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
                 outlets=_outlets(definition.name, stage),
                 max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
                 map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
+                on_success_callback=_tell_tracker,
             )
             fixed = {"project": definition.name, "kind": kind, "stage": stage.name}
             if stage.each:
                 results[stage.name] = operator.partial(**fixed).expand(candidate=list(graph.candidates))
             else:
                 results[stage.name] = operator(**fixed)
+                results[stage.name].operator.operator_extra_links = links(definition.name, kind, stage)
             for parent in dict.fromkeys(map(graph.writer, stage.reads)):
                 results[parent.name] >> results[stage.name]
-    closing = _close.override(doc_md="Mark the tracked run as finished or failed. Runs whatever happened before.")
+    if kind == "training" and (approval := definition.deployment.approval):
+        with groups["decide"]:
+            results["evaluate"] >> _approve(definition, approval) >> results["promote"]
+    closing = _close.override(
+        doc_md="Mark the tracked run as finished or failed. Runs whatever happened before.",
+        outlets=[alarm_alias(definition.name)] if kind == "training" else [],
+    )
     closed = closing(project=definition.name, kind=kind).as_teardown()
-    for result in results.values():
-        result >> closed
+    read = {graph.writer(artifact).name for stage in graph.stages for artifact in stage.reads}
+    for name in results.keys() - read:  # the others are before these; each edge is looked at whenever the scheduler looks
+        results[name] >> closed
 
 
 @task(multiple_outputs=False)  # type: ignore[untyped-decorator]
@@ -129,6 +163,13 @@ def _run_stage(project: str, kind: str, stage: str, candidate: str | None = None
     return run_stage(project, kind, stage, candidate)
 
 
+def _tell_tracker(_: Any) -> None:
+    """Airflow calls this when it knows of the success, while the next task already begins."""
+    from pipelines.runners.airflow_task import tell_tracker
+
+    tell_tracker()
+
+
 @task(task_id="close", retries=1, retry_delay=timedelta(seconds=5), retry_policy=None)  # type: ignore[untyped-decorator]
 def _close(project: str, kind: str) -> None:
     from pipelines.runners.airflow_task import close
@@ -136,9 +177,24 @@ def _close(project: str, kind: str) -> None:
     close(project, kind)
 
 
+def _approve(definition: Definition, approval: Approval) -> Any:
+    """The task that asks a person; its provider is imported where somebody wants that."""
+    from pipelines.runners.airflow_approval import ApprovePromotion
+
+    return ApprovePromotion(
+        task_id="approve",
+        project=definition.name,
+        title=definition.deployment.title,
+        approval=approval,
+        doc_md="Ask a person whether the winner may be promoted, where the gates let it. No answer in time is a rejection.",
+    )
+
+
 def _outlets(project: str, stage: Stage) -> list[Asset | AssetAlias]:
     if stage.name == "promote":  # an alias, because a run that promotes nothing brings forth no new champion
         return [promotion_alias(project)]
+    if stage.name == "decide":
+        return [alarm_alias(project)]
     return [asset(project, EMITS[stage.name])] if stage.name in EMITS else []
 
 
@@ -157,11 +213,17 @@ def _params(definition: Definition) -> dict[str, Param]:
             {}, type="object", title="Overrides", description='Dotted keys of params.yaml, such as {"train.trials": 5}.'
         ),
         "fresh": Param(False, type="boolean", title="Fresh", description="Run every stage, reuse nothing."),
+        "rehearsal": Param(
+            None,
+            type=["null", "string"],
+            title="Rehearsal",
+            description="Name of a rehearsal: a champion, alarms and verdicts of its own. Empty: for real; `backfill` in a backfill of training.",
+        ),
         "why": Param(
             None,
             type=["null", "string"],
             title="Why",
-            description="Reason, kept with the model. Empty: `schedule` or `person`.",
+            description="Reason, kept with the model. Empty: `schedule`, `backfill`, `drift` or `person`.",
         ),
     }
 

@@ -1,4 +1,4 @@
-"""What a project's DAGs bring forth, as Airflow's assets: its data, its features, its champion."""
+"""What a project's DAGs bring forth, as Airflow's assets: its data, its features, its champion, and its drift."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ LOOKS_AT = {"validate": "data", "train": "features", "check": "champion"}
 
 
 def asset(project: str, what: str) -> Asset:
-    """`data`, `features` or `champion` of a project; events carry the digest of what is new."""
+    """`data`, `features`, `champion` or `drift` of a project; events carry the digest of what is new, or names of alarms."""
     return Asset(name=f"{project}_{what}", uri=f"pipelines://{project}/{what}", group=project)
 
 
 def promotion_alias(project: str) -> AssetAlias:
     """What a promotion goes through to reach the asset `champion`."""
     return AssetAlias(f"{project}_promotion", group=project)
+
+
+def alarm_alias(project: str) -> AssetAlias:
+    """What an open drift alarm goes through to reach the asset `drift`, which starts the training DAG."""
+    return AssetAlias(f"{project}_alarm", group=project)

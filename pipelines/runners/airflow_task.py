@@ -1,20 +1,33 @@
-"""What a task of ours does when Airflow runs it: one node of the graph, from references to references."""
+"""What a task of ours does when Airflow runs it: one node of the graph, from references to references.
+
+A task is over for Airflow, and the next one begins, when its result is in the store. Only then is the result told to the
+tracker, beside the next task. Nothing is lost with a process that dies in between: `close` compares what the store has with
+what the tracker has heard of, and tells the rest.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import mask_secret, redact
 
+from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import StageResult
-from pipelines.core.errors import DataError, PipelineError
+from pipelines.core.errors import DataError, InfrastructureError, PipelineError
 from pipelines.core.execution import Session, execute
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, parse_as_of
-from pipelines.runners.airflow_assets import EMITS, asset, promotion_alias
+from pipelines.core.scrub import scrub, secret_values
+from pipelines.runners.airflow_assets import EMITS, alarm_alias, asset, promotion_alias
 from pipelines.runners.progress import Note
 from pipelines.tracking import records
 from pipelines.tracking.runs import MlflowTracker
@@ -23,6 +36,11 @@ log = logging.getLogger("pipelines")
 
 ERROR = "error"
 """XCom key under which a failed task leaves kind, exit code and message of its error."""
+DRIFT = "drift"
+_unsaid: list[Callable[[], None]] = []
+"""What this process has still to tell the tracker."""
+_STARTED = {"scheduled": "schedule", "backfill": "backfill", "asset_triggered": DRIFT}
+"""Why Airflow made a DAG run, by its type."""
 
 
 def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dict[str, Any]:
@@ -32,16 +50,25 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     database costs a request to the API server, and with nine of them more than all else that a light task does.
     """
     context = get_current_context()
-    session = _session(context, project, kind)
+    session = open_session(context, project, kind)
     node = session.graph.node(f"{stage}-{candidate}" if candidate else stage)
     all_cores(session, node)
     tracker = MlflowTracker(session.settings)
     watched = Note(session.settings, session.run.id, node.name)
     try:
         if not node.stage.reads:
+            _claim_alarms(session)
             tracker.open(session)
         result = execute(session, node, _done(session, node), progress=watched.tell)
-        tracker.record(session, node, result)
+        records.remember(session, result)
+        tracker.open(session)  # no request where all is well; a tracker that is down has the task tried again
+        tell = partial(tracker.record, session, node, result)
+        if tracker.reopened(session):  # nobody comes after this task who would tell the rest
+            tell()
+        else:
+            _unsaid.append(tell)
+    except AirflowSkipException:
+        raise
     except Exception as error:
         _explain(context, session, tracker, node, error)
         raise
@@ -56,6 +83,15 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     return result.model_dump(mode="json")
 
 
+def tell_tracker() -> None:
+    """Tell what is unsaid. Whatever goes wrong here, the task has succeeded, and `close` tells it."""
+    try:
+        while _unsaid:
+            _unsaid.pop()()
+    except Exception:
+        log.exception("the tracker could not be told of this stage now; the task `close` will try")
+
+
 def all_cores(session: Session, node: Node) -> None:
     """Lift the stack's limit of one thread, which is for candidates side by side, where they are trained one at a time.
 
@@ -66,34 +102,85 @@ def all_cores(session: Session, node: Node) -> None:
 
 
 def close(project: str, kind: str) -> None:
-    """Finish the tracked run: FAILED when any task of this DAG run has failed."""
+    """Finish the tracked run, FAILED when any task of this DAG run has failed, and answer the alarms it had claimed."""
     context = get_current_context()
-    session = _session(context, project, kind)
+    session = open_session(context, project, kind)
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     failed = sorted(name for name, state in states.items() if str(state) in ("failed", "upstream_failed"))
-    MlflowTracker(session.settings).finish(session, "FAILED" if failed else "FINISHED")
+    tracker = MlflowTracker(session.settings)
+    with contextlib.suppress(InfrastructureError) if failed else contextlib.nullcontext():
+        for node, result in tracker.unheard(session):
+            log.info("%s: its process ended before the tracker knew", node.name)
+            tracker.record(_as_task(session, node), node, result)
+    tracker.finish(session, "FAILED" if failed else "FINISHED")
     log.info("closed as %s", f"failed: {', '.join(failed)}" if failed else "finished")
+    if kind == "training":
+        alarms = Alarms(session.store, project)
+        alarms.finish(session.run, None if failed else "trained, judged and decided", failed)
+        if not failed:  # what came in meanwhile; after a failure the next check asks again, not this run at once
+            _tell_of_alarms(context, session)
 
 
-def _session(context: Any, project: str, kind: str) -> Session:
-    """The run as every one of its tasks must see it: made of nothing but the DAG run and its parameters."""
+def _as_task(session: Session, node: Node) -> Session:
+    """The session as the node's own task had it, but for its number of tries, which only that process knew."""
+    engine = {key: value for key, value in session.run.engine.items() if key != "try"} | {"task_id": node.stage.name}
+    return replace(session, run=session.run.model_copy(update={"engine": engine}))
+
+
+def _claim_alarms(session: Session) -> None:
+    """Take the open drift alarms for a training run. One that was started by an alarm that is answered by now has no work."""
+    if session.graph_name != "training" or session.run.rehearsal:
+        return
+    claimed = Alarms(session.store, session.run.project).claim(session.run)
+    if claimed:
+        log.info("retraining for drift alarms: %s", ", ".join(claimed))
+    elif session.run.why == DRIFT:
+        raise AirflowSkipException("nothing to do: the drift alarms behind this event are answered by an earlier run")
+
+
+def _tell_of_alarms(context: Any, session: Session) -> None:
+    """Start the training DAG by an event, while there are alarms that no run has claimed."""
+    project = session.run.project
+    if (
+        not session.run.rehearsal
+        and session.run.why != "backfill"
+        and session.definition.deployment.retraining
+        and (names := Alarms(session.store, project).open())
+    ):
+        context["outlet_events"][alarm_alias(project)].add(asset(project, "drift"), extra={"alarms": list(names)})
+
+
+def open_session(context: Any, project: str, kind: str) -> Session:
+    """The run as every one of its tasks must see it: made of nothing but the DAG run and its parameters.
+
+    From here on Airflow keeps the secrets of the environment out of the task's log.
+    """
+    mask_secrets()
     run, params, ti = context["dag_run"], context["params"], context["ti"]
-    scheduled = str(getattr(run.run_type, "value", run.run_type)) in ("scheduled", "backfill")
+    started = _STARTED.get(str(getattr(run.run_type, "value", run.run_type)), "person")
     return Session(
         run=Run(
             project=project,
             id=f"{run.dag_id}.{run.run_id}",
-            as_of=parse_as_of(params["as_of"]) if params["as_of"] else _as_of(run, scheduled),
+            as_of=parse_as_of(params["as_of"]) if params["as_of"] else _as_of(run, started in ("schedule", "backfill")),
             profile=params["profile"],
             overrides=dict(params["overrides"]),
             runner="airflow",
-            why=params["why"] or ("schedule" if scheduled else "person"),
+            why=params["why"] or started,
+            rehearsal=params["rehearsal"] or (started if (kind, started) == ("training", "backfill") else ""),
             fresh=params["fresh"],
             engine={"dag_id": run.dag_id, "run_id": run.run_id, "task_id": ti.task_id, "try": str(ti.try_number)},
         ),
         graph_name=kind,
     )
+
+
+def mask_secrets() -> None:
+    """Tell Airflow what must not be seen in this task's log, whoever writes it; not what our plugin has told it."""
+    for value in secret_values():
+        if redact(value) == value:
+            mask_secret(value)
 
 
 def _as_of(run: Any, scheduled: bool) -> datetime:
@@ -114,7 +201,7 @@ def _explain(context: Any, session: Session, tracker: MlflowTracker, node: Node,
     if isinstance(error, PipelineError):
         log.error("%s: %s", type(error).__name__, error)
     context["ti"].xcom_push(
-        ERROR, {"kind": type(error).__name__, "exit_code": getattr(error, "exit_code", 1), "message": str(error)[:1500]}
+        ERROR, {"kind": type(error).__name__, "exit_code": getattr(error, "exit_code", 1), "message": scrub(str(error))[:1500]}
     )
     try:
         tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
@@ -129,8 +216,10 @@ def _emit(context: Any, session: Session, result: StageResult) -> None:
     digests: dict[str, Any] = {name: ref.digest for name, ref in result.outputs.items()}
     if what := EMITS.get(result.node):
         events[asset(project, what)].extra = digests
+    elif result.node == "decide":
+        _tell_of_alarms(context, session)
     elif result.node == "promote":
         promotion = session.read(result.outputs["promotion"])
-        if promotion["outcome"] == "promoted" and promotion["run"] == session.run.id:
+        if promotion["outcome"] == "promoted" and promotion["run"] == session.run.id and not session.run.rehearsal:
             extra = {key: promotion[key] for key in ("version", "candidate", "model")}
             events[promotion_alias(project)].add(asset(project, "champion"), extra=extra)

@@ -22,17 +22,18 @@ from typing import Any, Literal, Protocol
 
 import yaml
 
+from pipelines import metrics
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.codecs import Json
 from pipelines.core.config import read_yaml
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.core.execution import Progress, Session, Tracker, execute
+from pipelines.core.files import disk_errors, write_atomically
 from pipelines.core.fingerprint import CodeIndex
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, new_id, today
 from pipelines.core.settings import ROOT, Settings
-from pipelines.core.store import disk_errors, write_atomically
 from pipelines.runners.dvc_plots import arrange
 
 HEADER = """\
@@ -163,6 +164,14 @@ def _results(project: str, node: Node) -> Path:
     return Path("data", project, f"{node.name}.json")
 
 
+def referenced(settings: Settings) -> Iterator[Ref]:
+    """What DVC's workspaces here refer to: it starts no stage that it finds unchanged, and those after it read these."""
+    for place in {path.absolute() for path in (Path("data"), ROOT / "data", settings.data)}:
+        for path in place.glob("*/*.json"):
+            record = Json[Any]().read(path)
+            yield from map(Ref.model_validate, (record.get("outputs") or {}).values() if isinstance(record, dict) else ())
+
+
 def _metrics(project: str) -> Path:
     return Path("data", project, "metrics.json")
 
@@ -219,8 +228,10 @@ def run_node(
     except BaseException as error:
         told.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
         told.finish(session, "FAILED")
+        metrics.tell_run(session, "failed")
         raise
     told.finish(session, "FINISHED")
+    metrics.tell_run(session, "success")
     _write(session, node, result)
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from pipelines import metrics
 from pipelines.core.artifacts import StageResult
 from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import NoTracker, Progress, Session, Tracker, execute
@@ -43,9 +44,11 @@ def run(
                 tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
             except PipelineError as second:  # must not hide the first
                 error.add_note(f"The tracker could not be told: {second}")
+            metrics.tell_run(session, "failed")
             raise
         done[node.name] = result
         tracker.record(session, node, result)
         show.finished(node, result)
         on_result(result)
+    metrics.tell_run(session, "success")
     return done

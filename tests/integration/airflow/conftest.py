@@ -20,7 +20,9 @@ from pipelines.stack import state
 from pipelines.stack.client import Airflow
 from pipelines.stack.environment import Ports
 from pipelines.stack.secrets import password
+from tests import planted
 from tests.conftest import TOY, find_free_port, write_toy_data
+from tests.loopback import Collector, Webhook
 
 SHAKY = '''
 """The toy, whose disk fails the first time it is read."""
@@ -61,6 +63,10 @@ class Installation:
     projects: Path
     dags: Path
     airflow: Airflow
+    webhook: Webhook
+    """Where alerts go."""
+    collector: Collector
+    """Where metrics go."""
 
     def run(self, project: str, kind: Any = "training", console: Console | None = None, **conf: Any) -> embedded.Followed:
         asked = {"profile": "sample", **conf}
@@ -96,9 +102,15 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
         "AIRFLOW_HOME": str(base / "airflow-of-the-test"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:op,una:user,vic:viewer",
+        **planted.environment(find_free_port()),
         **({"PIPELINES_MIRROR": mirror} if mirror else {}),
     }
-    with pytest.MonkeyPatch.context() as patch:
+    hook, collector = Webhook(), Collector()
+    with pytest.MonkeyPatch.context() as patch, hook.serving(), collector.serving():
+        environment["PIPELINES_ALERTS"] = f"{hook.channel}/{planted.WORDS['PIPELINES_ALERTS']}"
+        environment["PIPELINES_METRICS"] = collector.url
+        environment["OTEL_METRIC_EXPORT_INTERVAL"] = "2000"
         for name, value in environment.items():
             patch.setenv(name, value)
         settings = Settings.load()
@@ -106,8 +118,8 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
         families: list[psutil.Process] = []
         try:
             with Airflow(running.airflow_url, password(settings.home)) as airflow:
-                _await_dags(airflow, {"toy_training", "toy_monitoring", "shaky_training", "spoiled_training"})
-                yield Installation(settings, environment, running, projects, dags, airflow)
+                await_dags(airflow, {"toy_training", "toy_monitoring", "shaky_training", "spoiled_training"})
+                yield Installation(settings, environment, running, projects, dags, airflow, hook, collector)
         finally:
             known = state.load(settings.home)
             families += [process for one in (known.processes if known else ()) for process in one.family()]
@@ -116,7 +128,8 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
     assert not left, f"`down` left processes running: {left}"
 
 
-def _await_dags(airflow: Airflow, wanted: set[str]) -> None:
+def await_dags(airflow: Airflow, wanted: set[str]) -> None:
+    """Until Airflow has read these DAGs."""
     end = time.monotonic() + 120
     while missing := wanted - {dag["dag_id"] for dag in airflow.get("/dags", limit=100)["dags"]}:
         assert time.monotonic() < end, f"Airflow has not read {missing}: {airflow.get('/importErrors')}"
@@ -129,6 +142,24 @@ def installation(_installation: Installation, monkeypatch: pytest.MonkeyPatch) -
     for name, value in _installation.environment.items():
         monkeypatch.setenv(name, value)
     return _installation
+
+
+@pytest.fixture(scope="package")
+def first(_installation: Installation) -> embedded.Followed:
+    """The toy's first run, which the tests of several files look at; whoever needs a run of it asks for this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _installation.environment.items():
+            patch.setenv(name, value)
+        return _installation.run("toy")
+
+
+@pytest.fixture(scope="package")
+def churn(_installation: Installation) -> dict[str, embedded.Followed]:
+    """Churn's training and, of the champion it makes, the monitoring: on the real data where they are, else on simulated."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _installation.environment.items():
+            patch.setenv(name, value)
+        return {kind: _installation.run("churn", kind) for kind in ("training", "monitoring")}
 
 
 @pytest.fixture

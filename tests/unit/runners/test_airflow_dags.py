@@ -14,7 +14,7 @@ from pipelines.core.discovery import Definition
 from pipelines.core.settings import ROOT, Settings
 
 PARSE = """
-import json, sys, time
+import json, sys
 import airflow.sdk
 from airflow.sdk import DAG, Asset, AssetAlias, CronTriggerTimetable, ExceptionRetryPolicy, Param, TaskGroup, task
 began = set(sys.modules)
@@ -22,11 +22,7 @@ import runpy
 found = runpy.run_path(sys.argv[1])
 dags = {value.dag_id: sorted(value.task_dict) for value in found.values() if isinstance(value, DAG)}
 own = sorted(set(sys.modules) - began)
-from pipelines.runners.airflow import build
-begin = time.perf_counter()
-for _ in range(20):
-    build(sys.argv[2])
-print(json.dumps({"dags": dags, "modules": own, "all": sorted(sys.modules), "ms": (time.perf_counter() - begin) * 50}))
+print(json.dumps({"dags": dags, "modules": own, "all": sorted(sys.modules)}))
 """
 
 
@@ -35,7 +31,7 @@ def parsed(toy: Definition, settings: Settings, tmp_path: Path) -> dict[str, obj
     """What a process that reads the toy's DAG file ends up with."""
     file = tmp_path / "toy_dag.py"
     file.write_text((ROOT / "dags" / "churn.py").read_text().replace("churn", "toy"))
-    return _python(PARSE, str(file), "toy")
+    return _python(PARSE, str(file))
 
 
 def _python(code: str, *arguments: str) -> dict[str, object]:
@@ -59,7 +55,7 @@ def test_a_task_reads_its_own_dag_only(toy: Definition, monkeypatch: pytest.Monk
     code += "[dag and dag.dag_id for dag in dags], 'params': sorted(dags[1].params)}))"
     found = _python(code)
     assert found["dags"] == [None, "toy_monitoring"]
-    assert found["params"] == ["as_of", "fresh", "overrides", "profile", "why"]
+    assert found["params"] == ["as_of", "fresh", "overrides", "profile", "rehearsal", "why"]
 
 
 @pytest.mark.parametrize(("line", "expected"), [("at_once: 1", 1), ("", None)])
@@ -88,21 +84,6 @@ def test_reading_it_imports_no_project_and_no_heavy_library(parsed: dict[str, ob
     everything = parsed["all"]
     assert isinstance(everything, list)
     assert heavy & {name.partition(".")[0] for name in everything} == set()
-
-
-def test_building_the_dags_of_a_project_is_cheap(parsed: dict[str, object]) -> None:
-    spent = parsed["ms"]
-    assert isinstance(spent, float)
-    assert spent < 20 * _slowness(), f"{spent:.1f} ms a project"
-
-
-def _slowness() -> float:
-    """How much slower this machine is now than the two idle cores the goal was set on, at least 1."""
-    import time
-
-    begin = time.perf_counter()
-    json.loads(json.dumps([{str(n): [n] * 10} for n in range(20_000)]))
-    return max(1.0, (time.perf_counter() - begin) / 0.06)
 
 
 def test_the_dag_file_is_short() -> None:
