@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipelines.core.errors import DataError
-from pipelines.parts.vision.networks import Network
+from pipelines.parts.vision.network import Network
 from pipelines.parts.vision.recipe import Architecture
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

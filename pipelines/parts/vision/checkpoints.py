@@ -12,7 +12,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from pipelines.core.errors import DataError
-from pipelines.core.store import write_atomically
+from pipelines.core.files import write_atomically
 
 HEADER = "state"
 

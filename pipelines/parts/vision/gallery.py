@@ -13,7 +13,7 @@ from pipelines.parts.reports.drawing import Picture, table
 from pipelines.parts.vision.images import Images
 
 if TYPE_CHECKING:
-    from pipelines.parts.vision.networks import Network
+    from pipelines.parts.vision.network import Network
 
 MOST = 24
 COLUMNS = 6

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from pipelines.parts.vision import device
 from pipelines.parts.vision.images import Images
-from pipelines.parts.vision.networks import Network
+from pipelines.parts.vision.network import Network
 
 
 def heat(net: Network, images: Images, classes: NDArray[np.integer[Any]]) -> NDArray[np.float32]:

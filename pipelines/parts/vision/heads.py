@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from pipelines.core.contract import Training
 from pipelines.parts.vision import checkpoints
-from pipelines.parts.vision.device import device, one_thread, pool, threads
+from pipelines.parts.vision.device import device, one_thread
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss
-from pipelines.parts.vision.model import BATCH, Floats, features_of
-from pipelines.parts.vision.networks import Network
+from pipelines.parts.vision.model import Floats, features_of
+from pipelines.parts.vision.network import Network
 
 CHUNK = 4096
 """Images whose features are kept in one file: a killed process repeats at most so many."""
@@ -39,18 +39,11 @@ def cached_features(net: Network, images: Images, training: Training, what: str)
         name = hashlib.sha256(weights + part.pixels.tobytes() + str(part.pixels.shape).encode()).hexdigest()[:16]
         file = training.workdir / f"features-{name}.safetensors"
         if not file.is_file():
-            checkpoints.save(file, {"features": torch.from_numpy(_side_by_side(net, part))}, {"rows": len(part)})
+            checkpoints.save(file, {"features": torch.from_numpy(features_of(net, part))}, {"rows": len(part)})
         parts.append(checkpoints.load(file)[0]["features"].numpy())
         training.progress(start + len(part), len(images), f"features of {what} images")
     net.to("cpu")
     return np.concatenate(parts)
-
-
-def _side_by_side(net: Network, images: Images) -> Floats:
-    """Features of images, each thread at work on batches of its own."""
-    batches = [images.take(np.arange(start, min(start + BATCH, len(images)))) for start in range(0, len(images), BATCH)]
-    with pool(threads()) as workers:
-        return np.concatenate(list(workers.map(features_of, [net] * len(batches), batches)))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pipelines.parts.vision.images import Images
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipelines.parts.vision.networks import Network
+    from pipelines.parts.vision.network import Network
     from pipelines.parts.vision.recipe import Architecture
 
 Floats = NDArray[np.float32]
@@ -27,8 +27,8 @@ BATCH = 64
 AXES = 8
 """Principal components of the embeddings that monitoring watches."""
 DECIMALS = 6
-"""Of their entries and of the temperature: last bits depend on the number of threads, and the same images are to give the same
-model."""
+"""Of their entries and of the temperature: last bits depend on the number of LAPACK's threads, and the same images are to give
+the same model."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +115,26 @@ def features_of(net: Network, images: Images) -> Floats:
 
 
 def run(net: Network, images: Images, compute: Callable[[Tensor], Tensor], width: int) -> Floats:
-    """What `compute` gives for all images, (rows, width), float32: BATCH images at a time, in evaluation mode."""
+    """What `compute` gives for all images, (rows, width), float32: BATCH images at a time, in evaluation mode.
+
+    Each thread is at work on batches of its own: they need not wait for each other in every layer, and the result is the same
+    to the last bit however many there are.
+    """
     import torch
 
     from pipelines.parts.vision.device import images as ready
+    from pipelines.parts.vision.device import pool, threads
 
     place = next(net.parameters()).device
     net.eval()
-    parts = [np.zeros((0, width), dtype=np.float32)]
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = ready(torch.from_numpy(images.pixels[start : start + BATCH]), place)
-            parts.append(compute(batch).float().cpu().numpy())
-    return np.concatenate(parts)
+
+    def batch(start: int) -> Floats:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(images.pixels[start : start + BATCH])
+            return np.asarray(compute(ready(pixels, place)).float().cpu().numpy())
+
+    with pool(threads()) as workers:
+        return np.concatenate([np.zeros((0, width), dtype=np.float32), *workers.map(batch, range(0, len(images), BATCH))])
 
 
 def softmax(logits: Floats) -> Floats:

@@ -31,7 +31,7 @@ from pipelines.core.evidence import Criterion
 from pipelines.parts.evaluation import multiclass
 from pipelines.parts.splitting import assign
 from pipelines.parts.vision.decoding import Invert
-from pipelines.parts.vision.images import Images, ImagesCodec, hashes
+from pipelines.parts.vision.images import UNKNOWN, Images, ImagesCodec, hashes
 from pipelines.parts.vision.model import VisionModel, VisionModelCodec
 from pipelines.parts.vision.quality import quality
 
@@ -188,6 +188,9 @@ class VisionProject(Project[Images, VisionModel]):
             "score.confidence": probability.max(axis=1, initial=0.0).astype(float),
             "score.class": np.array(self.classes)[probability.argmax(axis=1)],
         }
+
+    def labelled(self, data: Images) -> Images:
+        return data.take(np.flatnonzero(data.label != UNKNOWN))
 
     def probes(self) -> Probes[Images]:
         return ImageProbes()

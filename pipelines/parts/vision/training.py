@@ -28,7 +28,7 @@ from pipelines.parts.vision.augment import augment
 from pipelines.parts.vision.device import device, images, mixed, precision
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss, class_weights
-from pipelines.parts.vision.networks import Network
+from pipelines.parts.vision.network import Network
 from pipelines.parts.vision.recipe import Recipe
 from pipelines.parts.vision.sampling import SAMPLERS, batches
 from pipelines.parts.vision.schedules import schedule

@@ -18,7 +18,7 @@ from pipelines.parts.vision.model import VisionModel, features_of
 from pipelines.parts.vision.recipe import Architecture, Recipe
 
 if TYPE_CHECKING:
-    from pipelines.parts.vision.networks import Network
+    from pipelines.parts.vision.network import Network
     from pipelines.parts.vision.training import Group
 
 SAMPLE = 2000

@@ -36,8 +36,8 @@ from pipelines.projects.fashion import CLASSES, FashionProject
 SIZES = (100, 1_000, 10_000)
 WAYS = {"from scratch": "cnn", "frozen": "frozen", "fine-tuned": "finetuned"}
 """What a way is called, and the candidate of params.yaml it is."""
-STEPS = 16
-"""Fewest steps in an epoch, so that a network also learns where a hundred images make two batches."""
+STEPS = 240
+"""Fewest steps of a training, for every way alike: an epoch of a hundred images is two batches, in which nothing learns."""
 RARE = 0.05
 """Share of its images that a rare class keeps."""
 
@@ -101,12 +101,17 @@ class Study:
 
 
 def transfer(study: Study) -> None:
-    """Accuracy by the number of labelled images, from scratch, frozen, fine-tuned; gains over from scratch, seed by seed."""
+    """Accuracy by the number of labelled images, from scratch, frozen, fine-tuned; gains over from scratch, seed by seed.
+
+    Whoever trains has the same augmentation, so that only the weights differ.
+    """
     rows = []
+    same = study.candidate("finetuned").recipe.augmentation
     found: dict[str, dict[int, NDArray[np.float64]]] = {way: {} for way in WAYS}
     for size in SIZES:
         for way, name in WAYS.items():
-            params = study.candidate(name) if name == "frozen" else study.candidate(name, steps=STEPS)
+            steps = 0 if name == "frozen" else -(-STEPS // epochs(study, name))
+            params = study.candidate(name, steps=steps, augmentation=same) if steps else study.candidate(name)
             found[way][size] = repeated(study, params, size)["accuracy"]
             gain = found[way][size] - found["from scratch"][size]
             rows.append((f"{size:,}", way, interval(found[way][size]), interval(gain) if way != "from scratch" else ""))
@@ -115,13 +120,18 @@ def transfer(study: Study) -> None:
     plot(found, Path("docs/images/fashion-transfer.png"))
 
 
+def epochs(study: Study, name: str) -> int:
+    """Of a candidate, as params.yaml has them."""
+    return int(study.candidate(name).recipe.epochs)
+
+
 def augmentation(study: Study) -> None:
-    """Accuracy of the small network with no augmentation, each alone, those of params.yaml, and these with one more."""
-    configured = study.candidate("cnn").recipe.augmentation.model_dump(exclude_defaults=True)
+    """Accuracy of the small network with no augmentation, each alone, all that `resnet` has, and these with one more."""
+    configured = study.candidate("resnet").recipe.augmentation.model_dump(exclude_defaults=True)
     more = {"rotate": 10.0, "zoom": 0.1}
     settings: dict[str, Mapping[str, Any]] = {"none": {}}
     settings |= {f"{name} {value:g} alone": {name: value} for name, value in {**configured, **more}.items()}
-    settings["as in params.yaml"] = configured
+    settings["all of resnet's"] = configured
     settings |= {f"and {name} {value:g}": {**configured, name: value} for name, value in more.items()}
     rows, baseline = [], None
     for name, setting in settings.items():

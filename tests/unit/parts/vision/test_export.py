@@ -17,7 +17,8 @@ from pipelines.core.settings import ROOT
 from pipelines.parts.vision.export import BOUND, ExportFacts, export, scaled
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.model import Projection, VisionModel
-from pipelines.parts.vision.networks import Network, build
+from pipelines.parts.vision.network import Network
+from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.onnx_file import int8_bytes, onnx_bytes, session
 from pipelines.parts.vision.recipe import Architecture
 
@@ -116,6 +117,9 @@ class Depthwise(Network):
     def maps(self, x: Tensor) -> Tensor:
         found: Tensor = self.stages(self.prepare(x))
         return found
+
+    def depths(self) -> list[nn.Module]:
+        return [self.stages, self.head]
 
 
 def test_depthwise_convolutions_keep_their_floats() -> None:

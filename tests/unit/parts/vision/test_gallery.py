@@ -11,7 +11,8 @@ from PIL import Image
 
 from pipelines.parts.vision import gallery
 from pipelines.parts.vision.images import Images
-from pipelines.parts.vision.networks import Network, build
+from pipelines.parts.vision.network import Network
+from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.recipe import Architecture
 
 CLASSES = ("bag", "boot", "a class with a name that is far too long for its column")

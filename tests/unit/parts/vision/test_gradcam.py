@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipelines.parts.vision.gradcam import heat
 from pipelines.parts.vision.images import Images
-from pipelines.parts.vision.networks import Network
+from pipelines.parts.vision.network import Network
 from pipelines.parts.vision.recipe import Architecture
 
 SIDE, CELL = 32, 4
@@ -27,6 +27,9 @@ class Patches(Network):
     def maps(self, x: Tensor) -> Tensor:
         cells = nn.functional.avg_pool2d(self.prepare(x), CELL)
         return torch.cat([(cells - 0.5).relu(), (0.5 - cells).relu()], 1)
+
+    def depths(self) -> list[nn.Module]:
+        return [self.head]
 
     def embed(self, x: Tensor) -> Tensor:
         if self.pool == "token":  # a network whose answer does not pass through its maps

@@ -12,7 +12,8 @@ from pipelines.parts.vision import heads
 from pipelines.parts.vision.heads import Rows, cached_features, fit_head
 from pipelines.parts.vision.losses import Loss
 from pipelines.parts.vision.model import Floats, features_of
-from pipelines.parts.vision.networks import Network, build
+from pipelines.parts.vision.network import Network
+from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.recipe import Architecture
 from tests.unit.parts.vision.stripes import stripes, training
 

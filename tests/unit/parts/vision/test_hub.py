@@ -17,7 +17,8 @@ import torch
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.settings import ROOT
 from pipelines.parts.vision.model import VisionModel, VisionModelCodec, features_of
-from pipelines.parts.vision.networks import Network, build
+from pipelines.parts.vision.network import Network
+from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.recipe import Architecture
 from tests.unit.parts.vision.stripes import CLASSES, stripes
 

@@ -48,6 +48,16 @@ def test_a_row_is_predicted_alike_alone_and_in_company(model: VisionModel, monke
     assert np.allclose(model.probability(images), together, rtol=1e-4, atol=1e-6)
 
 
+def test_features_do_not_depend_on_the_number_of_threads(model: VisionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, before = stripes((90, 70, 60), seed=2), torch.get_num_threads()
+    features = []
+    for count in ("1", "2", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", count)
+        features.append(model.features(images))
+    assert all(np.array_equal(each, features[0]) for each in features[1:])
+    assert torch.get_num_threads() == before
+
+
 def test_predicting_changes_nothing_even_when_the_network_was_left_training(model: VisionModel) -> None:
     before = {name: tensor.clone() for name, tensor in model.net.state_dict().items()}
     expected = model.logits(stripes())

@@ -88,6 +88,14 @@ def test_a_monitoring_window_holds_no_image_that_was_trained_on() -> None:
     assert (training.fold == 1).sum() == 15
 
 
+def test_images_without_a_label_are_not_among_the_labelled() -> None:
+    images = everything(Levels())
+    label = images.label.copy()
+    label[[0, 5]] = -1
+    known = Levels().labelled(Images.of(images.pixels, label))
+    assert known.label.tolist() == [number for row, number in enumerate(images.label.tolist()) if row not in (0, 5)]
+
+
 def test_what_a_caller_sends_is_what_was_trained_on() -> None:
     images = everything(Levels())
     sent = Levels().example(images, 4)

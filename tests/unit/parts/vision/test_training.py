@@ -15,7 +15,8 @@ from pipelines.parts.vision import checkpoints
 from pipelines.parts.vision import training as module
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss
-from pipelines.parts.vision.networks import Network, build
+from pipelines.parts.vision.network import Network
+from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.recipe import Architecture, Recipe
 from pipelines.parts.vision.training import Group, Trained, judge, train
 from tests.disk import small_disk

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from pipelines.core.config import Strict
 from pipelines.core.discovery import find_project
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
@@ -49,6 +51,27 @@ def test_imbalance_compares_the_tools(study: Study, capsys: pytest.CaptureFixtur
         "nothing", "weights: balanced", "weights: effective", "focal loss, exponent 2", "balanced sampler",
     ]  # fmt: skip
     assert all("±" in line for line in lines[2:])
+
+
+def test_augmentation_compares_each_alone_and_all_together(
+    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def repeated(study: Study, way: Strict, size: int) -> dict[str, NDArray[np.float64]]:
+        asked.append(way.model_dump(exclude_defaults=True)["recipe"].get("augmentation", {}))
+        return {"accuracy": np.array([0.9, 0.92])}
+
+    monkeypatch.setattr(experiments, "repeated", repeated)
+    experiments.augmentation(study)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "none", "flip 0.5 alone", "shift 2 alone", "erase 0.5 alone", "rotate 10 alone", "zoom 0.1 alone",
+        "all of resnet's", "and rotate 10", "and zoom 0.1",
+    ]  # fmt: skip
+    domain = {"flip": 0.5, "shift": 2, "erase": 0.5}
+    assert asked[:2] == [{}, {"flip": 0.5}]
+    assert asked[-3:] == [domain, {**domain, "rotate": 10.0}, {**domain, "zoom": 0.1}]
 
 
 def test_transfer_says_what_a_way_gains_over_from_scratch(
