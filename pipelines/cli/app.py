@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import data, develop, doctor, dvc, predict, projects, registry, run, stack
+from pipelines.cli import data, develop, doctor, dvc, gc, policies, predict, projects, registry, run, stack
 
 app = typer.Typer(
     name="pipelines",
@@ -40,15 +40,18 @@ OPERATE = "Operate"
 app.command("list", rich_help_panel=LOOK)(projects.list_projects)
 app.command("run", rich_help_panel=RUN)(run.run)
 app.command("history", rich_help_panel=LOOK)(registry.history)
+app.command("alarms", rich_help_panel=LOOK)(registry.alarms)
 app.command("lineage", rich_help_panel=LOOK)(registry.lineage)
 app.command("reproduce", rich_help_panel=LOOK)(registry.reproduce)
 app.command("predict", rich_help_panel=SERVE)(predict.predict)
+app.command("policies", rich_help_panel=DEVELOP)(policies.policies)
 app.command("promote", rich_help_panel=SERVE)(registry.promote)
 app.command("rollback", rich_help_panel=SERVE)(registry.rollback)
 app.command("new", rich_help_panel=DEVELOP)(develop.new)
 app.command("lint", rich_help_panel=DEVELOP)(projects.lint)
 app.command("check", rich_help_panel=DEVELOP)(develop.check)
 app.command("doctor", rich_help_panel=OPERATE)(doctor.doctor)
+app.command("gc", rich_help_panel=OPERATE)(gc.gc)
 app.command("render", rich_help_panel=OPERATE)(dvc.render)
 app.command("stage", rich_help_panel=OPERATE)(dvc.stage)
 app.add_typer(data.app, name="data", rich_help_panel=OPERATE)

@@ -171,7 +171,7 @@ def _existing(folder: Path) -> Path:
 
 def folders(case: Case) -> Found:
     """Whether the folders can be written."""
-    from pipelines.core.store import write_atomically
+    from pipelines.core.files import write_atomically
 
     for place in (case.settings.home, case.settings.data):
         probe = place / ".doctor"
@@ -275,8 +275,8 @@ def telemetry(_: Case) -> Found:
 def tracking(case: Case) -> Found:
     """MLflow answers; runs that nobody will finish are closed; aliases are what the history says."""
     from pipelines.core.discovery import find_projects
+    from pipelines.core.scrub import without_password
     from pipelines.tracking.client import connect
-    from pipelines.tracking.scrub import without_password
 
     if case.settings.tracking.startswith("sqlite:///") and not Path(case.settings.tracking.removeprefix("sqlite:///")).is_file():
         yield "ok", "the embedded MLflow database is made by the first run"

@@ -23,8 +23,8 @@ def render(
       pipelines render --check
     """
     from pipelines.core.discovery import SHIPPED, find_projects
+    from pipelines.core.files import write_atomically
     from pipelines.core.settings import ROOT
-    from pipelines.core.store import write_atomically
     from pipelines.runners.dvc import render as rendered
 
     file = ROOT / "dvc.yaml"

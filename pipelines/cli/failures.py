@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.cli.output import emit, streams
+from pipelines.core.scrub import scrub
 
 FAULT_OF_OURS = 70
 """Exit code of an error nobody foresaw: a fault of the software (EX_SOFTWARE of sysexits.h)."""
@@ -45,8 +47,9 @@ def usage(error: Exception) -> int:
 def _told(message: str, kind: str, code: int, shown: BaseException | None) -> int:
     from rich.text import Text
 
+    message = scrub(message)
     if shown is not None:
-        traceback.print_exception(shown)
+        sys.stderr.write(scrub("".join(traceback.format_exception(shown))))
     first, _, rest = message.partition("\n")
     streams().aside.print(Text.assemble(("✗ ", "bold red"), (first, "red"), f"\n{rest}" if rest else ""), soft_wrap=True)
     if streams().as_json:
@@ -58,7 +61,7 @@ def _keep_traceback(error: BaseException) -> Path:
     from pipelines.core.settings import Settings
 
     name = f"traceback-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.txt"
-    text = "".join(traceback.format_exception(error))
+    text = scrub("".join(traceback.format_exception(error)))
     for folder in (Settings.load().home / "logs", Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,5 +69,5 @@ def _keep_traceback(error: BaseException) -> Path:
         except OSError:
             continue
         return folder / name
-    traceback.print_exception(error)
+    sys.stderr.write(text)
     return Path("what stands above (no folder could be written)")

@@ -14,8 +14,8 @@ from typing import Any
 from pipelines.cli.output import note
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
+from pipelines.core.files import disk_errors
 from pipelines.core.settings import Settings
-from pipelines.core.store import disk_errors
 
 
 def lock_file(settings: Settings, project: str) -> Path:

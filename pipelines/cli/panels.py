@@ -112,13 +112,14 @@ def features(document: Document) -> Iterator[Part]:
     report = document["features"]
     if not report:
         return
-    rows = "".join(f"; {count:,} {name} rows" for name, count in report.get("rows", {}).items())
+    columns = [f"{len(report['columns'])} columns"] if "columns" in report else []
+    said = "; ".join([*columns, *(f"{count:,} {name} rows" for name, count in report.get("rows", {}).items())])
     tables = [
         _numbers(name, table)
         for name, table in report.items()
         if name != "columns" and isinstance(table, Mapping) and all(isinstance(row, Mapping) for row in table.values())
     ]
-    yield "Features", Group(Text(f"{len(report.get('columns', ()))} columns{rows}"), *tables)
+    yield "Features", Group(Text(said), *tables)
 
 
 def _numbers(name: str, table: Mapping[str, Mapping[str, float]]) -> Table:
@@ -126,7 +127,9 @@ def _numbers(name: str, table: Mapping[str, Mapping[str, float]]) -> Table:
     heads = list(dict.fromkeys(head for row in table.values() for head in row))
     shown = Table(name, *heads, box=None, padding=(0, 2, 0, 0), header_style=FAINT)
     for label, row in table.items():
-        shown.add_row(label, *(f"{row[head]:.4f}" if head in row else "" for head in heads))
+        shown.add_row(
+            label, *(f"{row[head]:{',' if isinstance(row[head], int) else '.4f'}}" if head in row else "" for head in heads)
+        )
     return shown
 
 

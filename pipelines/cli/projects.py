@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.cli.output import emit, streams
+
+if TYPE_CHECKING:
+    from pipelines.core.discovery import Definition
+    from pipelines.page.reading import Glance
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; keys in docs/cli.md.")]
 Name = Annotated[
@@ -20,8 +24,11 @@ def list_projects(as_json: Json = False) -> None:
     A project whose files are wrong is listed with its fault and harms no other.
     """
     from pipelines.core.discovery import find_projects
+    from pipelines.core.settings import Settings
+    from pipelines.page.reading import Reader
 
-    rows = [_described(definition) for definition in find_projects().values()]
+    found = find_projects()
+    rows = [_described(found[glance.name], glance) for glance in Reader(Settings.load()).glances()]
     if as_json:
         emit(rows)
         return
@@ -47,34 +54,31 @@ def list_projects(as_json: Json = False) -> None:
     streams().result.print(table if rows else "No projects yet. `pipelines new NAME` makes one.")
 
 
-def _described(definition: Any) -> dict[str, Any]:
+def _described(definition: Definition, glance: Glance) -> dict[str, Any]:
+    """What a project declares, and who serves."""
     from pipelines.core.errors import ConfigError
-    from pipelines.core.ledger import Ledger
-    from pipelines.core.settings import Settings
-    from pipelines.core.store import Store
 
-    row: dict[str, Any] = {"project": definition.name, "folder": str(definition.folder), "fault": None}
+    row: dict[str, Any] = {
+        "project": definition.name,
+        "folder": str(definition.folder),
+        "fault": "\n".join(glance.faults) or None,
+    }
+    if glance.deployment is None:
+        return row
     try:
-        deployment = definition.deployment
-        row |= {
-            "title": deployment.title,
-            "system": deployment.system,
-            "owner": deployment.owner,
-            "schedule": deployment.schedule,
-            "monitoring": deployment.monitoring,
-            "profiles": definition.profiles,
-            "candidates": definition.candidates,
-        }
+        row |= {"profiles": definition.profiles, "candidates": definition.candidates}
     except ConfigError as error:
         return {**row, "fault": str(error)}
-    settings = Settings.load()
-    champion = Ledger(Store.open(settings.store, settings.home / "cache" / "store")).history(definition.name).champion
-    row["champion"] = champion and {
-        "version": champion.version,
-        "candidate": champion.candidate,
-        "since": champion.at.isoformat(),
+    champion, deployment = glance.champion, glance.deployment
+    return row | {
+        "title": deployment.title,
+        "system": deployment.system,
+        "owner": deployment.owner,
+        "schedule": deployment.schedule,
+        "monitoring": deployment.monitoring,
+        "champion": champion
+        and {"version": champion.version, "candidate": champion.candidate, "since": glance.turns[-1].since.isoformat()},
     }
-    return row
 
 
 def lint(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.core.ledger import Entry
+    from pipelines.core.settings import Settings
 
 Version = Annotated[
     str,
@@ -50,9 +51,38 @@ def show_history(project: str, entries: Sequence[Entry], aliases: Mapping[str, i
             (f"  ← {', '.join(names)}" if names else "", "bold"),
         )
         console.print(line, soft_wrap=True)
-        console.print(Text(f"                  {entry.why}; run {entry.run}", style="dim"), soft_wrap=True)
+        answer = f"; {entry.approval}" if entry.approval and entry.approval.approved else ""
+        console.print(Text(f"                  {entry.why}{answer}; run {entry.run}", style="dim"), soft_wrap=True)
     if not entries:
         console.print(f"Nothing yet. `pipelines run {project}` makes the first champion.")
+
+
+def alarms(project: Name, as_json: Json = False) -> None:
+    """Show every drift alarm of a project and what became of it: which run answered it, or why it started none.
+
+    [bold]Examples[/]
+
+      pipelines alarms churn
+      pipelines alarms churn --json
+    """
+    from rich.text import Text
+
+    from pipelines.core.alarms import Alarms
+    from pipelines.core.discovery import find_project
+    from pipelines.core.execution import Session
+    from pipelines.core.run import Run
+
+    events = Alarms(Session(Run(project=find_project(project).name)).store, project).events()
+    if as_json:
+        emit([event.model_dump(mode="json") for event in events])
+        return
+    style = {"raised": "bold yellow", "suppressed": "dim", "claimed": "cyan", "answered": "bold green", "released": "bold red"}
+    for event in events:
+        head = Text.assemble((f"{event.at:%Y-%m-%d %H:%M}  ", "dim"), (f"{event.kind:<11}", style[event.kind]))
+        streams().result.print(head.append(", ".join(event.alarms)), soft_wrap=True)
+        streams().result.print(Text(f"                  {event.why}; run {event.run}", style="dim"), soft_wrap=True)
+    if not events:
+        streams().result.print(f"No alarm yet. `pipelines run {project} --monitor` compares the newest window with the champion.")
 
 
 def promote(
@@ -69,10 +99,9 @@ def promote(
 
       pipelines promote churn --version 7 --why "the floor was set for the old data"
     """
-    from pipelines.core.settings import Settings
     from pipelines.tracking.overrule import overrule
 
-    _tell(project, overrule(Settings.load(), project, version, why), as_json)
+    _tell(project, overrule(_settings(), project, version, why), as_json)
 
 
 def rollback(
@@ -91,13 +120,33 @@ def rollback(
       pipelines rollback churn --why "complaints about offers since Monday"
       pipelines rollback churn --to 3
     """
-    from pipelines.core.settings import Settings
     from pipelines.tracking import registry
 
-    _tell(project, registry.rollback(Settings.load(), project, to, why), as_json)
+    _tell(project, registry.rollback(_settings(), project, to, why), as_json)
+
+
+def _settings() -> Settings:
+    """MLflow is asked by the running stack's server: quicker than to open its database, and SQLite keeps one writer."""
+    from pipelines.core.errors import InfrastructureError
+    from pipelines.core.settings import Settings
+    from pipelines.stack import state
+    from pipelines.tracking.client import ping
+
+    settings = Settings.load()
+    served = state.served(settings)
+    try:
+        ping(served.tracking)
+    except InfrastructureError:  # a server that starts, stops or hangs keeps nobody from going back
+        return settings
+    return served
 
 
 def _tell(project: str, entry: Any, as_json: bool) -> None:
+    from pipelines import metrics
+    from pipelines.core.execution import Session
+    from pipelines.core.run import Run
+
+    metrics.tell_project(Session(Run(project=project)).store, project)
     if as_json:
         emit(entry.model_dump(mode="json"))
     else:

@@ -12,12 +12,12 @@ from typing import Any
 
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.execution import Session
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 
 PAGES = {
     "card": "model card",
     "data_docs": "data docs",
-    "exploration": "exploration of the data",
+    "exploration": "exploration",
     "exports": "exports",
     "drift_report": "drift report",
     "figures": "figures",

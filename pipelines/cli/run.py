@@ -28,6 +28,15 @@ Overrides = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage, reuse nothing.")]
 Monitor = Annotated[bool, typer.Option("--monitor", help="Run the monitoring chain: newest data against champion.")]
+Rehearsal = Annotated[
+    str,
+    typer.Option(
+        "--rehearsal",
+        metavar="NAME",
+        help="Decide in a rehearsal: with a champion, alarms and verdicts of its own.",
+        show_default=False,
+    ),
+]
 Stages = Annotated[
     list[str] | None,
     typer.Option("--stage", metavar="STAGE", help="Run only this stage and what it needs; repeat for more.", show_default=False),
@@ -42,6 +51,7 @@ def run(
     overrides: Overrides = None,
     fresh: Fresh = False,
     monitor: Monitor = False,
+    rehearsal: Rehearsal = "",
     no_track: Annotated[bool, typer.Option("--no-track", help="Leave MLflow out.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run of this project instead of refusing.")] = False,
     as_json: Json = False,
@@ -60,7 +70,9 @@ def run(
     from pipelines.cli import panels, result
     from pipelines.tracking.runs import MlflowTracker
 
-    session = open_session(project, as_of, profile, overrides or [], fresh=fresh, graph="monitoring" if monitor else "training")
+    session = open_session(
+        project, as_of, profile, overrides or [], fresh=fresh, rehearsal=rehearsal, graph="monitoring" if monitor else "training"
+    )
     tracker = None if no_track else MlflowTracker(session.settings)
     results = carry_out(session, stage or [], tracker, wait=wait)
     acted = not all(node.reused for node in results.values())
@@ -74,7 +86,14 @@ def run(
 
 
 def open_session(
-    project: str, as_of: str | None, profile: str, overrides: Sequence[str], *, fresh: bool = False, graph: str = "training"
+    project: str,
+    as_of: str | None,
+    profile: str,
+    overrides: Sequence[str],
+    *,
+    fresh: bool = False,
+    rehearsal: str = "",
+    graph: str = "training",
 ) -> Session:
     """A session whose definition is known to be sound. Raises ConfigError with all that is wrong."""
     from pipelines.core.discovery import find_project
@@ -84,7 +103,7 @@ def open_session(
 
     definition = find_project(project)
     replaced = parse_overrides(overrides)
-    run = Run(project=project, as_of=parse_as_of(as_of), profile=profile, overrides=replaced, fresh=fresh)
+    run = Run(project=project, as_of=parse_as_of(as_of), profile=profile, overrides=replaced, fresh=fresh, rehearsal=rehearsal)
     session = Session(run, graph)
     refuse_faults(definition, replaced)
     _ = session.params  # an unknown profile is told before anything starts
@@ -120,10 +139,7 @@ def mlflow_link(session: Session) -> dict[str, str]:
     from pipelines.stack import state
     from pipelines.tracking.runs import MlflowTracker
 
-    settings = session.settings
-    if settings.tracking.startswith("sqlite") and (stack := state.load(settings.home)) and stack.alive:
-        settings = settings.model_copy(update={"tracking": stack.ports.mlflow_url})
-    url = MlflowTracker(settings).url(session)
+    url = MlflowTracker(state.served(session.settings)).url(session)
     return {"mlflow": url} if url else {}
 
 

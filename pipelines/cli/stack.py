@@ -44,6 +44,15 @@ def down(as_json: Json = False) -> None:
         streams().result.print(f"[green]✓[/] {count} processes stopped" if count else "nothing was running")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def airflow(arguments: typer.Context) -> None:
+    """Airflow's own command line, against the running stack: `pipelines stack airflow dags list`."""
+    from pipelines import stack
+    from pipelines.core.settings import Settings
+
+    raise typer.Exit(stack.airflow(Settings.load(), arguments.args))
+
+
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show each process of the stack; exits 4 when one of them is dead, 0 when nothing was started."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pipelines.stack.follow import Failure, Followed, trigger_and_follow
-from pipelines.stack.lifecycle import Stack, down, running, status, up
+from pipelines.stack.lifecycle import Stack, airflow, down, running, status, up
 
-__all__ = ["Failure", "Followed", "Stack", "down", "running", "status", "trigger_and_follow", "up"]
+__all__ = ["Failure", "Followed", "Stack", "airflow", "down", "running", "status", "trigger_and_follow", "up"]

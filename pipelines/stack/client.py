@@ -58,7 +58,9 @@ class Airflow:
                 if answer.status_code == 401:
                     self._authorize()
                     answer = self._http.request(method, f"/api/v2{path}", **rest)
-                return answer
+                if not _undone(answer) or time.monotonic() > end:
+                    return answer
+                time.sleep(0.5)
             except httpx.TransportError as error:
                 # A request that changes something is only repeated when it cannot have arrived.
                 if (method != "GET" and not isinstance(error, httpx.ConnectError)) or time.monotonic() > end:
@@ -74,6 +76,20 @@ class Airflow:
                 f"Airflow at {self.url} refused the log-in as {self._login['username']!r}: {_detail(answer)}"
             )
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _undone(answer: httpx.Response) -> bool:
+    """Whether Airflow's database has refused the request and rolled it back, so that it may be repeated.
+
+    On SQLite a request that has read cannot write any more once another process has written: Airflow takes back what it made.
+    """
+    if answer.status_code not in (500, 503):
+        return False
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return "Database is locked" in detail if isinstance(detail, str) else detail.get("reason") == "Database error"
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -21,7 +21,7 @@ from pipelines.core.run import new_id
 from pipelines.core.settings import Settings
 from pipelines.runners import progress
 from pipelines.stack.client import Airflow
-from pipelines.stack.lifecycle import running
+from pipelines.stack.lifecycle import look_after, running
 from pipelines.stack.secrets import password
 
 ENDED = {"success", "failed"}
@@ -31,6 +31,7 @@ _SIGNS = {
     "running": "[cyan]●[/]",
     "up_for_retry": "[yellow]↻[/]",
     "upstream_failed": "[dim]–[/]",
+    "awaiting_input": "[yellow]?[/]",
 }
 
 
@@ -91,8 +92,8 @@ def trigger_and_follow(
     """Start a project's DAG with these parameters, show its tasks live, and return what came of it.
 
     `conf` has the keys of the trigger form: as_of, profile, overrides, fresh, why. Raises ConfigError for what the DAG does
-    not take and when the DAG file is broken; InfrastructureError when Airflow stops answering. A failed run is no exception:
-    it is in the result.
+    not take and when the DAG file is broken; InfrastructureError when Airflow stops answering or a process of the stack dies.
+    A failed run is no exception: it is in the result.
     """
     console = console or Console(stderr=True)
     stack, definition = running(settings), find_project(project)
@@ -146,13 +147,14 @@ def _await_dag(airflow: Airflow, dag: str, *, newer_than: float, console: Consol
 def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Graph, console: Console) -> None:
     base = f"/dags/{followed.dag}/dagRuns/{followed.run}"
     shown: dict[str, str] = {}
+    nodes = {node.name for node in graph.nodes}
     with Live(console=console, refresh_per_second=8) as live:
         while True:
             state = (airflow.get(base) or {"state": "failed"})["state"]
             ahead = _ahead(airflow, followed) if state == "queued" else ""
             tasks = _tasks(airflow, base, graph)
             for one in tasks:
-                _collect(airflow, base, one, followed)
+                _collect(airflow, base, one, followed, nodes)
             if console.is_terminal:
                 live.update(Group(_table(settings, followed, tasks, graph), *([ahead] if ahead else [])))
             else:
@@ -163,6 +165,7 @@ def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Gra
             if state in ENDED:
                 followed.state = state
                 return
+            look_after(settings)
             time.sleep(0.25)
 
 
@@ -193,9 +196,9 @@ def _candidate(one: dict[str, Any], graph: Graph) -> str:
     return str(graph.candidates[index] if known else shown or index)
 
 
-def _collect(airflow: Airflow, base: str, one: Task, followed: Followed) -> None:
-    """Fetch, once, what a task left: the references to its results, or why it failed."""
-    if one.state == "success" and one.id != "close" and one.name not in followed.results:
+def _collect(airflow: Airflow, base: str, one: Task, followed: Followed, nodes: set[str]) -> None:
+    """Fetch, once, what a task left: the references to its results where it is a stage, or why it failed."""
+    if one.state == "success" and one.name in nodes and one.name not in followed.results:
         if value := _xcom(airflow, base, one, "return_value"):
             followed.results[one.name] = StageResult.model_validate(value)
     elif one.state == "failed" and one.name not in {failure.task for failure in followed.failures}:
@@ -217,13 +220,15 @@ def _note(followed: Followed, one: Task) -> str:
     failure = next((f for f in followed.failures if f.task == one.name), None)
     if failure:
         return f"[red]{failure.kind}[/]"
+    if one.state == "awaiting_input":
+        return f"a person is asked: {followed.url}"
     return "reused" if result and result.reused else f"try {one.tries}" if one.tries > 1 else ""
 
 
 def _table(settings: Settings, followed: Followed, tasks: list[Task], graph: Graph) -> Table:
     table = Table(box=None, show_header=False, title=f"{followed.dag}  {followed.run}", title_justify="left")
     by_name = {one.name: one for one in tasks}
-    for name in [*(node.name for node in graph.nodes), "close"]:
+    for name in dict.fromkeys([*(node.name for node in graph.nodes), *by_name, "close"]):
         one = by_name.get(name)
         if one is None:
             table.add_row(" ", f"[dim]{name}[/]", "[dim]waiting[/]")

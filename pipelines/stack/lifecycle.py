@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,17 +16,19 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.core.errors import InfrastructureError
+from pipelines.core.files import disk_errors, write_atomically
 from pipelines.core.fingerprint import digest_of, environment
 from pipelines.core.settings import Settings
-from pipelines.core.store import disk_errors, write_atomically
 from pipelines.stack import health, ports, state
-from pipelines.stack.environment import Ports, commands, full_environment, own_mlflow
+from pipelines.stack.environment import Ports, commands, full_environment, own_mlflow, users
 from pipelines.stack.processes import Started, start, stop, tail
 from pipelines.stack.secrets import ADMIN, Secrets, load_or_create, password_file
 from pipelines.stack.state import State
 
 PATIENCE = 180.0
 """Seconds within which everything must have become healthy."""
+BUSY = 15.0
+"""Seconds for which a running stack may not answer before it is taken for broken: under load it falls silent for five."""
 
 FULL = 2**20
 """Bytes of free space below which a failed start is put down to a full disk: a database grows by less at a time."""
@@ -54,7 +58,7 @@ def up(settings: Settings, *, wanted: Ports | None = None, console: Console | No
     began = time.monotonic()
     _require("airflow", *(["mlflow"] if own_mlflow(settings) else []))
     with state.exclusive(settings.home, console.print):
-        secrets = load_or_create(settings.home)
+        secrets = load_or_create(settings.home, users())
         known = state.load(settings.home)
         if known and (reason := _unusable(settings, secrets, known)) is None:
             return _stack(settings, known, began, reused=True)
@@ -106,10 +110,31 @@ def running(settings: Settings) -> Stack:
     return _stack(settings, known, time.monotonic(), reused=True)
 
 
+def look_after(settings: Settings) -> None:
+    """Raises InfrastructureError when a process of the stack has died, with the end of its log: nothing would go on without it."""
+    known = state.load(settings.home)
+    if known and (dead := [process for process in known.processes if not process.alive]):
+        names = ", ".join(process.name for process in dead)
+        what = f"{names} of the stack died; `make up` starts the stack anew, and runs that were begun go on"
+        raise _failure(settings, what, dead[0])
+
+
 def _require(*packages: str) -> None:
     """Raises InfrastructureError when one of them is not installed beside this Python."""
     if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
         raise InfrastructureError(f"{' and '.join(missing)} not found in {sys.prefix}; `make setup` installs what is missing")
+
+
+def airflow(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run a command of Airflow's own CLI against the running stack; its exit code.
+
+    Raises InfrastructureError when the stack is not running.
+    """
+    known = state.load(settings.home)
+    if known is None or not known.alive:
+        raise InfrastructureError("the stack is not running; `pipelines stack up` starts it")
+    environment = full_environment(settings, known.ports, load_or_create(settings.home))
+    return subprocess.run([sys.executable, "-m", "airflow", *arguments], env=environment, check=False).returncode
 
 
 def _unusable(settings: Settings, secrets: Secrets, known: State) -> str | None:
@@ -120,8 +145,16 @@ def _unusable(settings: Settings, secrets: Secrets, known: State) -> str | None:
         return f"{', '.join(dead)} of the running stack died"
     if known.settings != _digest(settings, known.ports, secrets):
         return "settings or installed packages have changed since the stack was started"
-    missing = set(commands(settings, known.ports)) - health.healthy(known.ports, known.processes, mlflow=own_mlflow(settings))
+    missing, end = _missing(settings, known), time.monotonic() + BUSY
+    while missing and time.monotonic() < end:
+        time.sleep(0.5)
+        missing = _missing(settings, known)
     return f"{', '.join(sorted(missing))} of the running stack is not healthy" if missing else None
+
+
+def _missing(settings: Settings, known: State) -> set[str]:
+    """Processes that do not say they are well."""
+    return set(commands(settings, known.ports)) - health.healthy(known.ports, known.processes, mlflow=own_mlflow(settings))
 
 
 def _digest(settings: Settings, chosen: Ports, secrets: Secrets) -> str:
@@ -161,10 +194,11 @@ def _start(settings: Settings, current: State, secrets: Secrets, console: Consol
 
 
 def _migrate(settings: Settings, launch: Callable[[str, Sequence[str]], Started], say: Callable[[str], None]) -> None:
-    """Make or upgrade Airflow's database, once per version of Airflow."""
+    """Make or upgrade Airflow's database, once per version of Airflow and database."""
     mark, database = settings.home / "airflow" / "migrated", settings.home / "airflow" / "airflow.db"
-    wanted = version("apache-airflow")
-    if mark.is_file() and mark.read_text() == wanted and database.is_file():
+    elsewhere = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    wanted = version("apache-airflow") + (f" {digest_of(elsewhere)}" if elsewhere else "")
+    if mark.is_file() and mark.read_text() == wanted and (elsewhere or database.is_file()):
         return
     say("making Airflow's database (first start only)")
     process = launch("migrate", [sys.executable, "-m", "airflow", "db", "migrate"])

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.core.files import disk_errors
 from pipelines.core.settings import ROOT
-from pipelines.core.store import disk_errors
 
 
 class Started(BaseModel):

@@ -6,18 +6,19 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 
 ADMIN = "admin"
-"""Name of the one user of the embedded Airflow."""
+"""Name of the user that is always there, in whose name the commands act."""
 
 
 class Secrets(BaseModel):
-    """What the components of Airflow must share, and the admin's password."""
+    """What the components of Airflow must share."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,23 +28,33 @@ class Secrets(BaseModel):
 
 
 def password_file(home: Path) -> Path:
-    """Where the admin's password is; the format is Airflow's: user to password."""
+    """Where the passwords are; the format is Airflow's: user to password."""
     return home / "stack" / "airflow-password.json"
 
 
-def password(home: Path) -> str:
-    """The admin's password."""
-    found: str = json.loads(password_file(home).read_text())[ADMIN]
+def password(home: Path, user: str = ADMIN) -> str:
+    """A user's password."""
+    found: str = json.loads(password_file(home).read_text())[user]
     return found
 
 
-def load_or_create(home: Path) -> Secrets:
-    """The secrets of this home; a damaged or missing file is replaced. Raises InfrastructureError when nothing can be written."""
-    file = home / "stack" / "secrets.json"
+def _passwords(home: Path) -> dict[str, str]:
     try:
-        password(home)
-    except (OSError, ValueError, KeyError):
-        _write(password_file(home), json.dumps({ADMIN: secrets.token_urlsafe(18)}))
+        return dict(json.loads(password_file(home).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def load_or_create(home: Path, users: Iterable[str] = (ADMIN,)) -> Secrets:
+    """The secrets of this home, with a password for each user; a damaged or missing file is replaced.
+
+    A user without one would get it from Airflow, which prints it into its log. Raises InfrastructureError when nothing can be
+    written.
+    """
+    file = home / "stack" / "secrets.json"
+    known = _passwords(home)
+    if missing := [user for user in users if user not in known]:
+        _write(password_file(home), json.dumps(known | {user: secrets.token_urlsafe(18) for user in missing}))
     try:
         return Secrets.model_validate_json(file.read_text())
     except (OSError, ValidationError):

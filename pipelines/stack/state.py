@@ -12,8 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from pipelines.core.errors import InfrastructureError
-from pipelines.core.store import disk_errors, write_atomically
-from pipelines.stack.environment import Ports
+from pipelines.core.files import disk_errors, write_atomically
+from pipelines.core.settings import Settings
+from pipelines.stack.environment import Ports, own_mlflow
 from pipelines.stack.processes import Started
 
 
@@ -40,6 +41,14 @@ def load(home: Path) -> State | None:
         return State.model_validate_json(_file(home).read_text())
     except (OSError, ValidationError):
         return None
+
+
+def served(settings: Settings) -> Settings:
+    """These settings, with MLflow behind the server of this home's running stack where there is one."""
+    stack = load(settings.home)
+    if not own_mlflow(settings) or stack is None or not stack.alive:
+        return settings
+    return settings.model_copy(update={"tracking": stack.ports.mlflow_url})
 
 
 def save(home: Path, state: State) -> None:

@@ -12,20 +12,25 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
 from rich.console import Console
 
 from pipelines import stack
+from pipelines.core.discovery import Definition
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.settings import ROOT, Settings
-from pipelines.stack import lifecycle, state
+from pipelines.stack import follow, lifecycle, state
 from pipelines.stack import processes as processes_module
 from pipelines.stack.environment import Ports
 from pipelines.stack.processes import Started
 from tests.conftest import find_free_port
 from tests.disk import small_disk
+
+if TYPE_CHECKING:
+    from pipelines.stack.client import Airflow
 
 pytestmark = pytest.mark.integration
 
@@ -111,6 +116,25 @@ def test_a_stack_that_lost_a_process_is_started_anew(small: Settings) -> None:
     assert "api-server of the running stack died" in said.file.getvalue()  # type: ignore[attr-defined]
     assert not set(before.values()) & {one.pid for one in processes(small)}
     assert not psutil.pid_exists(before["scheduler"])
+
+
+def test_who_follows_a_run_is_told_that_a_process_died(small: Settings, toy: Definition) -> None:
+    """Without a scheduler a run is queued for ever."""
+    stack.up(small, wanted=ports(), console=console())
+    scheduler = next(one for one in processes(small) if one.name == "scheduler")
+    scheduler.log.write_text("database is locked\n")
+    os.kill(scheduler.pid, signal.SIGKILL)
+    _gone(scheduler.pid)
+    followed = follow.Followed(dag="toy_training", run="mine", url="", state="queued", run_id="toy_training.mine")
+    with pytest.raises(InfrastructureError, match=r"scheduler of the stack died; `make up` starts .*\n.*database is locked"):
+        follow._follow(cast("Airflow", Queued()), small, followed, toy.training, console())
+
+
+class Queued:
+    """Answers as an Airflow whose run never begins."""
+
+    def get(self, path: str, **query: Any) -> Any:
+        return {"task_instances": [], "dag_runs": [], "state": "queued"}
 
 
 def test_a_state_whose_process_ids_went_to_strangers_harms_nobody(small: Settings) -> None:
@@ -231,9 +255,17 @@ def test_a_stack_on_a_full_disk_can_be_stopped_and_none_is_started_on_it(tight: 
 def test_a_disk_that_fills_while_starting_is_named_and_nothing_goes_on(
     tight: Settings, started: list[Started], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = lifecycle.commands
+    good, noting = lifecycle.commands, lifecycle.start
     fills = [sys.executable, "-c", f"import os; os.system('head -c 9m /dev/zero > {tight.home}/filler'); raise SystemExit(1)"]
     monkeypatch.setattr(lifecycle, "commands", lambda s, p: good(s, p) | {"scheduler": fills})
+
+    def start(name: str, *rest: Any) -> Started:
+        made = noting(name, *rest)
+        while name == "scheduler" and made.alive:  # the disk is full before the next is started, however busy the machine
+            time.sleep(0.05)
+        return made
+
+    monkeypatch.setattr(lifecycle, "start", start)
     with pytest.raises(InfrastructureError, match=r"the disk (of .* )?is full; free some space"):
         stack.up(tight, wanted=ports(), console=console())
     assert len(started) == 3

@@ -25,7 +25,19 @@ HEAVY = [
 ]
 
 COMMANDS = [
-    *(["list"], ["run"], ["predict"], ["promote"], ["rollback"], ["history"], ["lineage"], ["reproduce"], ["new"], ["check"]),
+    *(
+        ["list"],
+        ["run"],
+        ["predict"],
+        ["promote"],
+        ["rollback"],
+        ["history"],
+        ["alarms"],
+        ["lineage"],
+        ["reproduce"],
+        ["new"],
+        ["check"],
+    ),
     *(["lint"], ["doctor"], ["render"], ["stage"], ["data", "fetch"], ["data", "status"], ["data", "restore"]),
     *(["stack", "up"], ["stack", "down"], ["stack", "status"], ["stack", "run"]),
 ]
