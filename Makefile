@@ -20,6 +20,8 @@ up: setup ## start Airflow and MLflow on 127.0.0.1
 down: ## stop exactly what was started
 	@if [ -x $(PIPELINES) ]; then $(PIPELINES) stack down; else echo "nothing was set up, so nothing runs"; fi
 
+test coverage: export OMP_NUM_THREADS := 1 # two processes share the cores, where threads that wait for each other crawl
+
 test: setup ## every test, those on a real Airflow included
 	@.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests pipelines
 

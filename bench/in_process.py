@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from pipelines.core.settings import Settings
 RUN = [sys.executable, "-m", "pipelines", "run", "churn", "--profile", "sample"]
 
 
-def measure(repeats: int) -> list[Timing]:
+def measure(repeats: int) -> tuple[list[Timing], list[str]]:
     """Whole processes, then the share of the platform measured inside one."""
     cold = []
     for _ in range(repeats):
@@ -38,12 +39,13 @@ def measure(repeats: int) -> list[Timing]:
             )
             for _ in range(repeats)
         ]
-    return [
+    timings = [
         Timing("whole chain, cold process", cold),
         Timing("whole chain, everything reused, cold process", reused),
         Timing("platform's share of a fresh chain, imports done", [one["platform"] for one in inside]),
         Timing("a reused stage", [one["reused"] for one in inside], per=inside[0]["nodes"]),
     ]
+    return timings, []
 
 
 def _environment(home: str) -> dict[str, str]:
@@ -80,7 +82,9 @@ def _inside() -> dict[str, float]:
 
 
 def _time_methods(project: Project[Any, Any]) -> list[float]:
-    """Wrap the methods of the contract so that the outermost call of each adds its seconds to the list returned."""
+    """Wrap the methods of the contract, those with a default as well, so that the outermost call of each adds its seconds to the
+    list returned.
+    """
     spent: list[float] = []
     depth = 0
 
@@ -98,7 +102,7 @@ def _time_methods(project: Project[Any, Any]) -> list[float]:
 
         return call
 
-    for name in Project.__abstractmethods__:
+    for name, _ in inspect.getmembers(Project, inspect.isfunction):
         setattr(project, name, wrapped(getattr(project, name)))
     return spent
 

@@ -1,7 +1,9 @@
 """Make the pictures in docs/images: `python docs/pictures.py flow` needs nothing, `… screens` needs a running stack.
 
 flow     docs/images/flow.svg, drawn from the graph
-screens  Airflow's page of the newest churn run, MLflow's, and the model card, in the system's Chromium
+screens  Airflow's page of the newest churn run and MLflow's, in the system's Chromium
+drift    the newest drift report of churn in this installation, as docs/projects/churn.md makes it
+fashion  figures of the run that made fashion's champion, on the test images
 """
 
 from __future__ import annotations
@@ -86,5 +88,35 @@ def screens() -> None:
         browser.close()
 
 
+def drift() -> None:
+    """The page of the newest check, at the width of a laptop, without what the table says once more."""
+    from playwright.sync_api import sync_playwright
+
+    from pipelines.core.settings import Settings
+
+    pages = (Settings.load().home / "reports" / "churn").glob("drift_report-*/index.html")
+    newest = max(pages, key=lambda page: page.stat().st_mtime)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1000, "height": 1240})
+        page.goto(newest.as_uri())
+        page.screenshot(path=IMAGES / "churn-drift.png")
+        browser.close()
+
+
+def fashion() -> None:
+    """What the champion's run drew, by name; the store of this installation has it."""
+    from pipelines.core.execution import Session
+    from pipelines.core.run import Run
+    from pipelines.tracking import records, registry
+
+    store = Session(Run(project="fashion")).store
+    made = records.results(store, "fashion", registry.find("fashion").run, ["evaluate"])["evaluate"].outputs["figures"]
+    folder = store.fetch(made)
+    for name in ("candidates", "confusion", "mistakes", "robustness"):
+        shutil.copyfile(folder / f"{name}.png", IMAGES / f"fashion-{name}.png")
+    shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
-    {"flow": flow, "screens": screens}[sys.argv[1] if len(sys.argv) > 1 else "flow"]()
+    {"flow": flow, "screens": screens, "drift": drift, "fashion": fashion}[sys.argv[1] if len(sys.argv) > 1 else "flow"]()

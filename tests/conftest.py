@@ -19,6 +19,8 @@ from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.settings import ROOT, Settings, quiet_environment
 
+collect_ignore_glob = ["**/sitecustomize.py"]
+"""For child processes only: collecting doctests would import it, and it would watch this one."""
 TOY = Path(__file__).parent / "projects" / "toy"
 
 

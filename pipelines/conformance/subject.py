@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pipelines.conformance import engines
 from pipelines.core.codecs import Codec
 from pipelines.core.config import Params, Strict, validated
-from pipelines.core.contract import Arrays, Checked, Featured, Fit, Probes, Project, Splits, Training, Window, sample
+from pipelines.core.contract import Arrays, Checked, Featured, Fit, NoProbe, Probes, Project, Splits, Training, Window, sample
 from pipelines.core.discovery import SHIPPED, Definition, find_projects
 from pipelines.core.execution import Session, execute
 from pipelines.core.run import Run, today
@@ -119,7 +119,7 @@ class Subject:
         """Call a hook of the project's probes; the check is skipped when its kind of data offers none."""
         try:
             return hook(self.project.probes())(*arguments)
-        except NotImplementedError:
+        except NoProbe:
             raise NotApplicable("the project's probes() do not offer what this check needs") from None
 
     # data ---------------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.core.errors import DataError
+from pipelines.core.files import disk_errors, sha256_of, write_atomically
 from pipelines.core.settings import Settings
-from pipelines.core.store import disk_errors, sha256_of, write_atomically
 
 
 class Came(BaseModel):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import DataError
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 from pipelines.data.catalog import Column
 
 if TYPE_CHECKING:

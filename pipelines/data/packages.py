@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Progress
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 from pipelines.data.cache import Cache, Came, verify
 from pipelines.data.catalog import Member, Package
 from pipelines.data.transport import Unreachable

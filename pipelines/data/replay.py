@@ -1,6 +1,6 @@
 """Replay: the rows of a static data set arrive over time, so that windows, schedules and backfills mean something.
 
-Each row has an arrival week that follows from the seed and the number of rows alone. A share of the rows, the backlog, is
+Each row has an arrival week that follows from the seed and the number of rows alone, or from its place in the file. A share of the rows, the backlog, is
 there at `start`; the rest arrive evenly over `weeks`. A week's rows can be read once the week is over, so all runs within
 one week see the same rows, and no run sees a row of a week that has not ended.
 """
@@ -28,10 +28,12 @@ def arrival_weeks(rows: int, replay: Replay, seed: int) -> NDArray[np.int64]:
     >>> from datetime import date
     >>> [int(w) for w in sorted(arrival_weeks(8, Replay(start=date(2025, 1, 6), weeks=4), seed=1))]
     [0, 0, 0, 0, 1, 2, 3, 4]
+    >>> arrival_weeks(8, Replay(start=date(2025, 1, 6), weeks=4, order="file"), seed=1).tolist()
+    [0, 0, 0, 0, 1, 2, 3, 4]
     """
     import numpy as np
 
-    order = np.random.default_rng([seed, rows]).permutation(rows)
+    order = np.arange(rows) if replay.order == "file" else np.random.default_rng([seed, rows]).permutation(rows)
     backlog = round(replay.backlog * rows)
     arriving = rows - backlog
     weeks = np.zeros(rows, dtype=np.int64)
@@ -77,6 +79,14 @@ def window(replay: Replay | None, as_of: datetime, seed: int, newest: bool = Fal
         return np.flatnonzero(there)
 
     return Window(span.start, span.end, positions)
+
+
+def labelled(replay: Replay | None, as_of: datetime, weeks: int) -> datetime:
+    """Before which instant rows have their labels, at `as_of`, when labels come after so many weeks. A replay's backlog has them
+    from the start.
+    """
+    known = as_of - weeks * WEEK
+    return max(known, min(as_of, _start(replay))) if replay else known
 
 
 def describe(replay: Replay | None, as_of: datetime, newest: bool = False) -> dict[str, Any]:

@@ -20,15 +20,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
+from pipelines.core.files import contents, disk_errors, write_atomically
 from pipelines.core.settings import Settings, quiet_environment
-from pipelines.core.store import contents, disk_errors, write_atomically
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -48,9 +48,11 @@ class Snapshots:
     def add(self, project: str, folder: Path) -> dict[str, Any]:
         """Version a folder; return its pointer: path, md5, size, nfiles. The same content again changes nothing."""
         relative = f"{project}/{_content(folder)}"
+        target = self.root / relative
         with self._locked():
-            if not self._cached(relative):
-                target = self.root / relative
+            if self._cached(relative):
+                os.utime(target)  # used again: young to `unused`
+            else:
                 with disk_errors(f"copying a snapshot of {project} to {target}"):
                     shutil.rmtree(target, ignore_errors=True)
                     shutil.copytree(folder, target)
@@ -93,6 +95,56 @@ class Snapshots:
         paths = sorted(p.relative_to(self.root).as_posix() for p in self.root.glob("*/*.dvc"))
         names = [path.removesuffix(".dvc") for path in paths]
         return [{"project": n.split("/")[0], **self._pointer(n), "cached": self._cached(n)} for n in names]
+
+    def unused(self, kept: Iterable[Mapping[str, Any]], before: float) -> dict[str, int]:
+        """Bytes of each file and folder that neither these pointers need nor a snapshot added since `before` (seconds since the
+        epoch): in the workspace, in DVC's cache and in the remote.
+        """
+        if not self.root.is_dir():
+            return {}
+        with self._locked(), self._repo("looking for unused snapshots") as repo:
+            return {name: size for place in self._unused(repo, kept, before) for name, size, _ in place}
+
+    def remove_unused(self, kept: Iterable[Mapping[str, Any]], before: float) -> list[str]:
+        """Remove what `unused` finds; its names. As DVC's own gc, but that this one knows the pointers of other machines, and
+        leaves what is young.
+        """
+        if not self.root.is_dir():
+            return []
+        with self._locked(), self._repo("removing unused snapshots") as repo:
+            places = self._unused(repo, kept, before)
+            for (odb, _), place in zip(self._places(repo), places[1:], strict=True):
+                if place:
+                    odb.fs.remove([path for _, _, path in place])
+                    _forget(odb)
+            for _, _, path in places[0]:
+                shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+            return [name for place in places for name, _, _ in place]
+
+    # what is not needed any more ----------------------------------------------------------------------------------------
+
+    def _unused(self, repo: Repo, kept: Iterable[Mapping[str, Any]], before: float) -> list[list[tuple[str, int, str]]]:
+        """Name, bytes and path of what is unused: in the workspace, in the cache, in the remote."""
+        here = {path.relative_to(self.root).as_posix(): path for path in self.root.glob("*/*.dvc")}
+        young = [name for name, path in here.items() if max(_age(path), _age(path.with_suffix(""))) >= before]
+        stay = {str(one["path"]): str(one["md5"]) for one in kept}
+        stay |= {name: str(self._pointer(name.removesuffix(".dvc"))["md5"]) for name in young}
+        old = [each for name, path in here.items() if name not in stay for each in (path, path.with_suffix("")) if each.exists()]
+        places = self._places(repo)
+        used = {oid for md5 in stay.values() for oid in (md5, *_listed([odb for odb, _ in places], md5))}
+        found = [[(str(path), _size_alone(path), str(path)) for path in old]]
+        for odb, name in places:
+            paths = [odb.oid_to_path(oid) for oid in odb.all() if oid not in used]
+            infos = ((path, odb.fs.info(path)) for path in paths)
+            found.append([(f"{name}: {path}", info["size"], path) for path, info in infos if _written(info) < before])
+        return found
+
+    def _places(self, repo: Repo) -> list[tuple[Any, str]]:
+        """DVC's object databases that hold snapshots."""
+        return [
+            (repo.cache.local, "cache"),
+            (repo.cloud.get_remote_odb(_REMOTE, "gc", hash_name="md5"), "remote"),
+        ]
 
     # DVC ----------------------------------------------------------------------------------------------------------------
 
@@ -196,6 +248,36 @@ class Snapshots:
                         ) from None
                     time.sleep(0.05)
             yield
+
+
+def _listed(odbs: Iterable[Any], md5: str) -> list[str]:
+    """The md5 of each file of a snapshot, from where its listing is found."""
+    for odb in odbs:
+        with contextlib.suppress(FileNotFoundError), odb.fs.open(odb.oid_to_path(md5)) as stream:
+            return [one["md5"] for one in json.load(stream)]
+    return []
+
+
+def _forget(odb: Any) -> None:
+    """Clear what DVC remembers of an object database, as its own gc does."""
+    from dvc_data.hashfile.db import get_index
+
+    get_index(odb).clear()
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _size_alone(path: Path) -> int:
+    """Bytes that removing a file or folder frees: those of links into the cache are the cache's."""
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return sum(one.stat().st_size for one in files if one.stat().st_nlink == 1)
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    """When a file of an object database was written, in seconds since the epoch, by what a disk or S3 says of it."""
+    return float(info["mtime"]) if "mtime" in info else float(info["LastModified"].timestamp())
 
 
 def _content(folder: Path) -> str:

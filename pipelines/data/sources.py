@@ -16,8 +16,9 @@ from pipelines.core.codecs import load_object
 from pipelines.core.config import Ingest
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.execution import Progress
+from pipelines.core.files import contents, disk_errors
+from pipelines.core.scrub import without_password
 from pipelines.core.settings import Settings
-from pipelines.core.store import contents, disk_errors
 from pipelines.data import packages, transport
 from pipelines.data.cache import Cache, Came
 from pipelines.data.catalog import Entry, File, Simulator, SourceName, entry
@@ -135,7 +136,7 @@ def _from_sources(request: _Request, sources: Sequence[SourceName]) -> Fetched:
         try:
             return _SOURCES[name](request, tuple(tried))
         except Unreachable as error:
-            tried.append(f"{name}: {error}")
+            tried.append(without_password(f"{name}: {error}"))
     listing = "\n".join(f"  - {one}" for one in tried)
     raise InfrastructureError(
         f"no source of {request.ingest.dataset!r} can be reached:\n{listing}\n"
@@ -213,7 +214,8 @@ def _first(request: _Request, file: File, source: str, tried: tuple[str, ...], a
             transport.copy(address, path, request.progress)
 
         try:
-            return request.cache.admit(file.name, file.sha256, Came(source=source, origin=address, tried=tried), write), address
+            came = Came(source=source, origin=without_password(address), tried=tried)
+            return request.cache.admit(file.name, file.sha256, came, write), came.origin
         except Unreachable as error:
             reasons.append(str(error))
     raise Unreachable("; ".join(reasons))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass, url2pathname
 
 from pipelines.core.execution import Progress
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 
 CONNECT_SECONDS = 3.0
 """For the name look-up, and again for the connection."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from pipelines.core.config import Name
 from pipelines.core.discovery import SHIPPED, find_projects
 from pipelines.core.errors import ConfigError
+from pipelines.core.files import disk_errors, write_atomically
 from pipelines.core.settings import ROOT, Settings
-from pipelines.core.store import disk_errors, write_atomically
 
 TEMPLATE = Path(__file__).parent / "template"
 _SUFFIX = ".template"

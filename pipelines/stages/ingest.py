@@ -16,7 +16,8 @@ def ingest(context: Context) -> dict[str, Any]:
     `window`, and reading them is the project's `load`.
     """
     params, run = context.params, context.run
-    replay.window(params.replay, run.as_of, params.seed)  # nothing to see by then: say so before anything is fetched
+    known = replay.labelled(params.replay, run.as_of, params.labels_after)
+    replay.window(params.replay, known, params.seed)  # nothing to see by then: say so before anything is fetched
     fetched = sources.fetch(
         params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
     )
@@ -31,6 +32,6 @@ def ingest(context: Context) -> dict[str, Any]:
         "files": fetched.files,
         "notes": fetched.notes,
         "pointer": pointer,
-        "window": replay.describe(params.replay, run.as_of),
+        "window": replay.describe(params.replay, known),
     }
     return {"raw": fetched.folder, "snapshot": snapshot}

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.core.config import Strict, validated
 from pipelines.core.contract import Training
 from pipelines.core.execution import Context
-from pipelines.core.store import disk_errors
+from pipelines.core.files import disk_errors
 from pipelines.data import sources
 
 

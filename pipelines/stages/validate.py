@@ -19,7 +19,7 @@ def validate(context: Context) -> dict[str, Any]:
     `validation.quarantine` allows; beyond it they stop the run, too.
     """
     params = context.params
-    window = replay.window(params.replay, context.run.as_of, params.seed)
+    window = replay.window(params.replay, replay.labelled(params.replay, context.run.as_of, params.labels_after), params.seed)
     data = context.project.load(context.read("raw"), window)
     checked = context.project.check(data)
     docs = shutil.move(checked.docs, context.workdir / "data_docs")  # removed with the rest of this stage's files

@@ -7,7 +7,8 @@ import sys
 
 from pipelines.conformance.subject import Subject
 from pipelines.conformance.suite import CHECKS, check
-from pipelines.core.config import Strict, load_deployment, validated
+from pipelines.core.config import Strict, validated
+from pipelines.core.deployment import load_deployment
 from pipelines.core.errors import did_you_mean
 from pipelines.core.lint import lint
 from pipelines.core.settings import ROOT

@@ -6,6 +6,7 @@ numbers, strings and scikit-learn pipelines only, so that skops can write it wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,7 +65,7 @@ class Classifier:
         return np.asarray(probability >= self.threshold)
 
 
-class Recipe(Strict):
+class Recipe(Strict, ABC):
     """A candidate as params.yaml gives it: starting values for the search, or the values when nothing is tuned."""
 
     imbalance: Imbalance = "none"
@@ -75,13 +76,13 @@ class Recipe(Strict):
     scaled: ClassVar[bool] = False
     """Whether numeric columns are standardised first."""
 
+    @abstractmethod
     def estimator(self, seed: int) -> Any:
         """The unfitted estimator."""
-        raise NotImplementedError
 
+    @abstractmethod
     def space(self, trial: Any) -> dict[str, Any]:
         """Values of the tuned fields, suggested by an Optuna trial."""
-        raise NotImplementedError
 
     def fit(self, frame: pd.DataFrame, y: Vector, seed: int) -> Pipeline:
         """A pipeline fitted on these rows only: imputing, encoding, (re)weighting or resampling, and the estimator."""

@@ -18,6 +18,7 @@ A project on a table says its schema, its row-wise features, its candidates and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -191,6 +192,29 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         whole = rows[needed].notna().all(axis=1).to_numpy()
         predictions = self.predict(model, self._featured(rows[whole].reset_index(drop=True)))
         return channels | {f"score.{name}": _spread(np.asarray(values), whole) for name, values in predictions.items()}
+
+    def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
+        """Rows with a label that the schema knows and with everything a prediction needs."""
+        target = self.schema.target
+        if target is None or target not in data.columns:
+            return self.take(data, [])
+        parsed = settle(parse(data, self.schema, without=self.schema.ids).frame, self.schema)
+        needed = [n for n in self.schema.features if n in parsed.columns and not self.schema[n].nullable]
+        return self._featured(parsed[parsed[[target, *needed]].notna().all(axis=1)].reset_index(drop=True))
+
+    def newest(self, data: pd.DataFrame) -> datetime | None:
+        """The latest readable time in the column `time`."""
+        if self.time is None or self.time not in data.columns:
+            return None
+        latest = pd.to_datetime(data[self.time], errors="coerce", utc=True, format="ISO8601").max()
+        return None if pd.isna(latest) else latest.to_pydatetime()
+
+    def permuted(self, data: pd.DataFrame, channel: str, order: Sequence[int]) -> pd.DataFrame | None:
+        """One input of the schema shuffled, and the features engineered from it anew."""
+        if channel not in self.schema.features or channel not in data.columns:
+            return None
+        moved = data[channel].iloc[np.asarray(order, dtype=np.intp)].set_axis(data.index)
+        return self._featured(data.assign(**{channel: moved}))
 
     def probes(self) -> Probes[pd.DataFrame]:
         return TableProbes(self.schema)

@@ -24,6 +24,7 @@ DRIFTS = {
     "newcomers": "replaces this share of the customers by ones in their first three months",
     "missing_charges": "leaves TotalCharges blank for this share of the customers",
     "fibre_trouble": "drives away this share of the fibre customers who would have stayed: a change that no column shows",
+    "after": "spares the first this share of the rows; with replay.order 'file' the other drifts then begin in mid-year",
 }
 """What `ingest.drift` may name."""
 
@@ -34,7 +35,12 @@ PRICES = {"phone": 20.0, "lines": 5.0, "DSL": 25.0, FIBRE: 50.0, "No": 0.0, "pro
 
 def simulate(folder: Path, rows: int, seed: int, drift: Mapping[str, float]) -> None:
     """Write `telco_churn.csv` with `rows` customers into `folder`. Raises ConfigError for a drift that is not in `DRIFTS`."""
-    table = customers(rows, seed, strengths(drift, DRIFTS))
+    import pandas as pd
+
+    planted = strengths(drift, DRIFTS)
+    spared = round(planted["after"] * rows)
+    before, after = customers(rows, seed, strengths({}, DRIFTS)), customers(rows, seed, planted)
+    table = pd.concat([before[:spared], after[spared:]])
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "telco_churn.csv", index=False, lineterminator="\n")
 

@@ -141,6 +141,16 @@ class Toy(Project[Rows, Rows]):
     def watch(self, model: Rows, data: Rows) -> Rows:
         return {"x0": data["x"][:, 0], "x1": data["x"][:, 1], "score": self.predict(model, data)["probability"]}
 
+    def labelled(self, data: Rows) -> Rows:
+        return data
+
+    def permuted(self, data: Rows, channel: str, order: Any) -> Rows | None:
+        if channel not in ("x0", "x1"):
+            return None
+        x = data["x"].copy()
+        x[:, int(channel[1])] = x[np.asarray(order), int(channel[1])]
+        return {**data, "x": x}
+
     def probes(self) -> ToyProbes:
         return ToyProbes()
 

@@ -67,6 +67,19 @@ def test_a_mirror_may_be_a_url(scheme: str, web: Web, entry: Entry, mirrored: Se
     assert fetch(mirrored.model_copy(update={"mirror": mirror}), source="mirror").files == {"demo.csv": SHA256}
 
 
+def test_the_password_of_a_mirror_is_no_part_of_where_the_data_came_from(web: Web, entry: Entry, settings: Settings) -> None:
+    place = web.url.removeprefix("http://")
+    mirror = settings.model_copy(update={"mirror": f"http://ada:hunter2hunter2@{place}"})
+    with pytest.raises(InfrastructureError) as refused:
+        fetch(mirror, source="mirror")
+    assert "hunter2" not in str(refused.value)
+    web.answers["/demo/y.csv"] = CONTENT
+    found = fetch(mirror, source="mirror")
+    assert found.origin == f"http://ada:***@{place}/demo/y.csv"
+    kept = [file.read_text(errors="replace") for file in settings.home.rglob("*") if file.is_file()]
+    assert not any("hunter2" in text for text in kept)
+
+
 def test_the_simulator_is_last_and_labelled(web: Web, entry: Entry, settings: Settings, simulator: None) -> None:
     found = fetch(settings)
     assert found.source == "simulator"

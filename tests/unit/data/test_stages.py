@@ -60,6 +60,31 @@ def test_collect_takes_the_newest_window(toy_session: Open) -> None:
     assert info["note"].startswith("There is no champion yet")
 
 
+def test_labels_come_late(toy_session: Open) -> None:
+    late = {"labels_after": 2}
+    session = toy_session("monitoring", as_of=datetime(2025, 3, 1, tzinfo=UTC), overrides=late)
+    result, values = run(session, "collect")
+    assert values["window_info"]["labels"] == {
+        "window": "2025-02-03..2025-02-10",
+        "start": "2025-02-03T00:00:00+00:00",
+        "rows": 15,
+    }
+    assert len(session.read(result.outputs["outcomes"])["y"]) == 15
+    _, training = run(toy_session(as_of=datetime(2025, 3, 1, tzinfo=UTC), overrides=late), "ingest")
+    assert training["snapshot"]["window"]["end"] == "2025-02-10T00:00:00+00:00", "rows without a label train no model"
+    _, first = run(toy_session("monitoring", as_of=datetime(2025, 1, 20, tzinfo=UTC), overrides=late), "collect")
+    assert first["window_info"]["labels"] == {"window": None, "start": None, "rows": 0}
+    _, backlog = run(toy_session(as_of=datetime(2025, 1, 7, tzinfo=UTC), overrides=late), "ingest")
+    assert backlog["snapshot"]["window"]["end"] == "2025-01-06T00:00:00+00:00", "what was there before has labels"
+
+
+def test_collect_says_how_many_rows_are_usual(toy_session: Open) -> None:
+    _, values = run(toy_session("monitoring", as_of=datetime(2025, 3, 1, tzinfo=UTC)), "collect")
+    assert values["window_info"]["usual_rows"] == 15.0
+    _, first = run(toy_session("monitoring", as_of=datetime(2025, 1, 13, tzinfo=UTC)), "collect")
+    assert first["window_info"]["usual_rows"] is None
+
+
 def test_collect_after_the_replay_starts_over_and_says_so(toy_session: Open) -> None:
     first, early = run(toy_session("monitoring", as_of=datetime(2025, 1, 13, tzinfo=UTC)), "collect")
     again, late = run(toy_session("monitoring", as_of=datetime(2025, 6, 2, tzinfo=UTC)), "collect")

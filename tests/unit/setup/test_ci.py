@@ -23,7 +23,7 @@ def tools(tmp_path: Path) -> Path:
         found = shutil.which(name)
         assert found
         _put(tmp_path, name).symlink_to(found)
-    for name in ("git", "make", "apt-get", "initdb"):
+    for name in ("git", "make", "apt-get", "initdb", "chromium"):
         _write(tmp_path, name, STAND_IN.format(name=name))
     _write(tmp_path, "sudo", THROUGH)
     _write(tmp_path, "python3.11", PYTHON.format(code=0))
@@ -57,6 +57,7 @@ def test_nothing_is_installed_where_nothing_is_missing(tools: Path) -> None:
     [
         (["git"], "git"),
         (["initdb"], "postgresql"),
+        (["chromium"], "chromium"),
         (["python3.11"], "python3.11 python3.11-venv"),
         (["git", "python3.11", "initdb"], "git python3.11 python3.11-venv postgresql"),
     ],
@@ -86,3 +87,10 @@ def test_make_test_ends_with_pytest_and_needs_no_terminal(tmp_path: Path) -> Non
     done = subprocess.run(["sh", "-c", f"{command} <&-"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().splitlines()[-1].startswith("1 passed")
+
+
+def test_what_a_package_of_tests_starts_ends_with_it() -> None:
+    """Without an `__init__.py` pytest silently keeps a package's fixtures, here whole stacks and a browser, until the very end."""
+    for conftest in (ROOT / "tests").rglob("conftest.py"):
+        if 'scope="package"' in conftest.read_text():
+            assert (conftest.parent / "__init__.py").is_file(), f"{conftest.parent} needs an __init__.py"

@@ -207,9 +207,6 @@ def test_tuning_stays_within_the_recipes_fields(recipe: Recipe) -> None:
     assert len(trials) == 2
 
 
-def test_a_base_recipe_has_no_estimator() -> None:
-    frame, y = table(20)
-    with pytest.raises(NotImplementedError):
-        Recipe().fit(frame, y, 0)
-    with pytest.raises(NotImplementedError):
-        Recipe().space(None)
+def test_a_base_recipe_has_no_estimator_and_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match=r"abstract methods? .*estimator.*space"):
+        Recipe()  # type: ignore[abstract]

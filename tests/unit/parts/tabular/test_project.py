@@ -249,10 +249,40 @@ def test_watch_takes_raw_windows_and_featured_rows(project: Any, raw: pd.DataFra
     assert set(again) == set(channels)
 
 
+def test_labelled_are_the_rows_of_a_raw_window_whose_label_is_known(project: Any, raw: pd.DataFrame, model: Any) -> None:
+    raw.loc[0, "left"] = " "
+    raw.loc[1, "left"] = "perhaps"
+    raw.loc[2, "age"] = ""
+    known = project.labelled(raw)
+    assert known["id"].tolist() == raw["id"].tolist()[3:]
+    assert project.truth(known)["label"].tolist() == (raw["left"][3:] == "yes").astype(int).tolist()
+    assert len(project.predict(model, known)["probability"]) == 197
+    assert len(project.labelled(raw.drop(columns="left"))) == 0
+
+
+def test_one_column_is_shuffled_and_what_is_engineered_from_it_follows(project: Any, raw: pd.DataFrame) -> None:
+    rows = project.labelled(raw)
+    order = np.arange(len(rows))[::-1]
+    moved = project.permuted(rows, "age", order)
+    assert moved["age"].tolist() == rows["age"].tolist()[::-1]
+    assert moved["spend"].equals(rows["spend"])
+    np.testing.assert_allclose(moved["per_year"], moved["spend"].fillna(0) / moved["age"])
+    assert project.permuted(rows, "score.probability", order) is None
+    assert project.permuted(rows, "left", order) is None, "the label is no input"
+
+
+def test_the_newest_row_is_found_among_raw_cells(project: Any, raw: pd.DataFrame) -> None:
+    times = pd.DataFrame({"at": ["2024-01-05", "2024-02-01T12:00:00Z", "soon"], "y": ["1", "2", "3"]})
+    assert Timed().newest(times) == datetime(2024, 2, 1, 12, tzinfo=UTC)
+    assert Timed().newest(times[2:]) is None
+    assert project.newest(raw) is None
+
+
 def test_a_table_without_target_has_no_label(raw: pd.DataFrame) -> None:
     class Unlabelled(Timed):
         schema = Schema((Column("at", "time"),))
 
     with pytest.raises(ConfigError, match="names no target"):
         Unlabelled().truth(raw)
+    assert len(Unlabelled().labelled(pd.DataFrame({"at": ["2024-01-05"]}))) == 0
     assert Timed().truth(pd.DataFrame({"y": [1.5]}))["label"].tolist() == [1.5]
