@@ -112,7 +112,11 @@ class Joint:
         """T and nm/(n+m) of each window."""
         n, m = windows[..., :1], reference[..., :1]
         effective = (n * m / (n + m))[..., 0]
-        apart = windows[..., 1:] / n - reference[..., 1:] / m
+        after, before = windows[..., 1:] / n, reference[..., 1:] / m
+        if reference.ndim > windows.ndim:  # all pairs, by inner products: their differences would be a thousand times the rows
+            lengths = np.sum(after**2, axis=-1) + np.sum(before**2, axis=-1)
+            return effective * np.maximum(lengths - 2 * (before @ after.T)[:, 0], 0.0), effective
+        apart = after - before
         return effective * np.einsum("...i,...i->...", apart, apart), effective
 
     def _pair(self, raw: Floats) -> str:

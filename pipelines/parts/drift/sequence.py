@@ -89,14 +89,14 @@ def alarm_rates(p_values: Floats, seed: int) -> Floats:
     """
     references, windows = p_values.shape
     order = np.random.default_rng(seed).permuted(np.tile(np.arange(windows), (STREAMS, 1)), axis=1)
-    which = np.arange(STREAMS) % references
-    evidence = np.zeros((STREAMS, LIMITS.size))
-    alarms = np.zeros(LIMITS.size)
+    gains = (-np.log(p_values) - ALLOWANCE)[np.arange(STREAMS)[:, None] % references, order].T.copy()
+    evidence, alarms = np.zeros((LIMITS.size, STREAMS)), np.zeros(LIMITS.size)
+    least = np.maximum(LIMITS, np.finfo(float).tiny)[:, None]  # no evidence is no alarm, also at the limit 0
     for week in range(LENGTH):
-        p = p_values[which, order[:, week % windows]]
-        evidence = np.maximum(0.0, evidence + (-np.log(p) - ALLOWANCE)[:, None])
-        rang = (evidence > 0) & (evidence >= LIMITS)
-        alarms += rang.sum(axis=0)
+        evidence += gains[week % windows]
+        np.maximum(evidence, 0.0, out=evidence)
+        rang = evidence >= least
+        alarms += np.count_nonzero(rang, axis=1)
         evidence[rang] = 0.0
     return alarms / (STREAMS * LENGTH)
 
