@@ -45,9 +45,9 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     base = tmp_path_factory.mktemp("page")
     settings = Settings.load({"PIPELINES_HOME": str(base / "home"), "PIPELINES_PROJECTS": str(base / "projects")})
-    names = history.write(base / "projects", Path(settings.store), 6, weeks=26)
+    names = history.write(base / "projects", Path(settings.store), 8, weeks=26)
     wicked = base / "projects" / names[-1] / "deployment.yaml"
-    wicked.write_text(wicked.read_text().replace("Demand of region 5", HOSTILE))
+    wicked.write_text(wicked.read_text().replace("Demand of region 7", HOSTILE))
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PIPELINES_", "AIRFLOW", "MLFLOW_"))]:
             patch.delenv(name)

@@ -78,6 +78,7 @@ def test_transfer_says_what_a_way_gains_over_from_scratch(
     study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(experiments, "SIZES", (50, 100))
+    monkeypatch.setattr(experiments, "STEPS", 24)
     monkeypatch.setattr(experiments, "WAYS", {"from scratch": "cnn", "residual": "resnet"})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs" / "images").mkdir(parents=True)
