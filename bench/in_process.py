@@ -17,6 +17,8 @@ from bench.measure import Timing, timed
 from pipelines.core.contract import Project
 from pipelines.core.settings import Settings
 
+LIBRARIES = "pandas, sklearn.ensemble, xgboost, imblearn.pipeline, optuna, shap, skops.io, pandera.pandas, great_expectations, mlflow.pyfunc, matplotlib.pyplot"
+IMPORTS = [sys.executable, "-c", f"import {LIBRARIES}"]
 RUN = [sys.executable, "-m", "pipelines", "run", "churn", "--profile", "sample"]
 
 
@@ -40,6 +42,7 @@ def measure(repeats: int) -> tuple[list[Timing], list[str]]:
             for _ in range(repeats)
         ]
     timings = [
+        Timing("importing the libraries of the chain and nothing else", timed(IMPORTS, repeats, {**os.environ})),
         Timing("whole chain, cold process", cold),
         Timing("whole chain, everything reused, cold process", reused),
         Timing("platform's share of a fresh chain, imports done", [one["platform"] for one in inside]),

@@ -60,6 +60,8 @@ def largest(family: Sequence[Channel], pool: Positions, rows: int, seed: int) ->
         drawn = random.choice(pool, (REFERENCES + WINDOWS, min(BASE, sizes[0])))
         for channel, mean in zip(family, middle, strict=True):
             profiles = channel.profiles(drawn)
+            if (profiles == profiles[0]).all():  # as in a column of which nothing is missing: sets that are equal surprise nobody
+                continue
             beside = pool.size if channel.kind == "joint" else rows  # see `Joint`: the others have the rows it learnt from, too
             references = grown(profiles[:REFERENCES], drawn.shape[1], beside, mean)[:, None]
             for size in sizes:
