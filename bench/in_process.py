@@ -42,7 +42,7 @@ def measure(repeats: int) -> tuple[list[Timing], list[str]]:
             for _ in range(repeats)
         ]
     timings = [
-        Timing("importing the libraries of the chain and nothing else", timed(IMPORTS, repeats, {**os.environ})),
+        Timing("importing the libraries of the chain and nothing else", timed(IMPORTS, repeats, dict(os.environ))),
         Timing("whole chain, cold process", cold),
         Timing("whole chain, everything reused, cold process", reused),
         Timing("platform's share of a fresh chain, imports done", [one["platform"] for one in inside]),

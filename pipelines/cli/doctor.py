@@ -205,9 +205,10 @@ def definitions(_: Case) -> Found:
 
 def locks(case: Case) -> Found:
     """Who runs a project now. A lock whose holder died holds nobody up: the system frees it."""
-    from pipelines.cli.locks import described, holder_of, is_held
+    from pipelines.cli.locks import described, holder_of
+    from pipelines.core.files import is_locked
 
-    held = [file for file in sorted((case.settings.home / "locks").glob("*.lock")) if is_held(file)]
+    held = [file for file in sorted((case.settings.home / "locks").glob("*.lock")) if is_locked(file)]
     for file in held:
         yield "note", f"{file.stem} is being run by {described(holder_of(file))}"
     if not held:

@@ -56,18 +56,6 @@ def holder_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process holds a lock."""
-    try:
-        with path.open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def described(holder: dict[str, Any]) -> str:
     """A holder in words."""
     if not holder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -28,6 +29,18 @@ def contents(path: Path) -> dict[str, str]:
     """Each file of a folder (or the one file) by its path below it, with the sha256 of its bytes, sorted by path."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     return {p.relative_to(path).as_posix() if p != path else p.name: sha256_of(p) for p in files}
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock that this file stands for; nobody does where there is none."""
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextlib.contextmanager

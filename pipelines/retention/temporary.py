@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from pipelines.core.files import is_locked
 from pipelines.core.settings import Settings
 from pipelines.retention.pile import Pile
 
@@ -37,22 +37,11 @@ def _is_left(path: Path, before: float) -> bool:
         found = [one.lstat() for one in _all(path)]
     except FileNotFoundError:  # somebody is at work there
         return False
-    return found[0].st_uid == os.getuid() and all(one.st_mtime < before for one in found) and not _is_locked(path / "lock")
+    return found[0].st_uid == os.getuid() and all(one.st_mtime < before for one in found) and not is_locked(path / "lock")
 
 
 def _all(path: Path) -> list[Path]:
     return [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
-
-
-def _is_locked(lock: Path) -> bool:
-    try:
-        with lock.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _size(path: Path) -> int:

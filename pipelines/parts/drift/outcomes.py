@@ -29,15 +29,11 @@ from pipelines.parts.arrays import Arrays as ArraysCodec
 from pipelines.parts.drift.channels import Channel
 from pipelines.parts.drift.coding import Coder, Rows
 from pipelines.parts.drift.family import alike, as_channels, coders, frozen, one
-from pipelines.parts.drift.reference import ROWS, Watching
+from pipelines.parts.drift.reference import ROWS, Watching, ranked
 
 FILE = "outcomes.npz"
 LARGEST = 1_000
 """Larger windows use the null of this size."""
-TAIL = 10
-"""From so many drawn windows downwards p-values follow the exponential tail that surprises, minus logarithms, have."""
-LEAST = 1e-6
-"""Smallest p-value: the tail is not trusted further."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +173,7 @@ def _judged(
     null: NDArray[np.float64], surprise: float, effect: float, floor: float, about: tuple[str, Any, float, str], rate: float
 ) -> evidence.Channel:
     name, kind, statistic, note = about
-    p_value = (1 + null.size - int(np.searchsorted(null, surprise, side="left"))) / (1 + null.size)
-    if surprise > null[-TAIL]:
-        p_value = max(TAIL / (1 + null.size) * math.exp(null[-TAIL] - surprise), LEAST)
+    p_value = float(ranked(np.array(surprise), null))
     drifted = p_value <= rate and effect >= floor and effect > 0
     return evidence.Channel(name=name, kind=kind, statistic=statistic, effect=effect, p_value=p_value, drifted=drifted, note=note)
 

@@ -139,12 +139,7 @@ class Reference:
     def p_values(self, surprises: Floats, rows: int, watching: Watching) -> Floats:
         """Chance of surprises as large as these anywhere in the family, for a window of so many rows without drift."""
         low, high, share = sequence.between(rows, self.sizes(watching.rows))
-        null = (1 - share) * self.null(low, watching) + share * self.null(high, watching)
-        ranked = (1 + null.size - np.searchsorted(null, surprises, side="left")) / (1 + null.size)
-        start = null[-TAIL]
-        beyond = TAIL / (1 + null.size) * np.exp(start - surprises)
-        found: Floats = np.where(surprises > start, np.maximum(beyond, LEAST), ranked)
-        return found
+        return ranked(surprises, (1 - share) * self.null(low, watching) + share * self.null(high, watching))
 
     def limit(self, rows: int, watching: Watching) -> float:
         """What the chart of windows of so many rows has to reach for an alarm."""
@@ -197,6 +192,15 @@ class Reference:
             "ks_distance": round(float(np.sqrt((threshold + np.log(2)) / (2 * effective))), 4),
             "chart_limit": round(self.limit(size, watching), 4),
         }
+
+
+def ranked(surprises: Floats, null: Floats) -> Floats:
+    """p-values of surprises by their rank among those of drawn windows, ascending; in the tail by its shape, see `TAIL`."""
+    ranks = (1 + null.size - np.searchsorted(null, surprises, side="left")) / (1 + null.size)
+    start = null[-TAIL]
+    beyond = TAIL / (1 + null.size) * np.exp(start - surprises)
+    found: Floats = np.where(surprises > start, np.maximum(beyond, LEAST), ranks)
+    return found
 
 
 def p_value(channels: Sequence[evidence.Channel], effect: float) -> float:

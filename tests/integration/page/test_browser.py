@@ -18,7 +18,7 @@ COLOUR = "element => getComputedStyle(element).color"
 @pytest.mark.parametrize("scheme", [pytest.param(s, marks=pytest.mark.screen(s, 1440)) for s in ("light", "dark")])
 def test_it_opens_from_the_navigation_and_wears_airflows_colours(visit: Visit, scheme: str) -> None:
     frame = visit.open()
-    expect(frame.get_by_role("row")).to_have_count(11)  # the head, six generated projects, two shipped ones
+    expect(frame.get_by_role("row")).to_have_count(11)  # the head, eight generated projects, two shipped ones
     inner = next(one for one in visit.page.frames if one.parent_frame)
     assert inner.evaluate("document.documentElement.dataset.theme") == scheme
     assert inner.evaluate(BACKGROUND, "body") == visit.page.evaluate(BACKGROUND, "documentElement")

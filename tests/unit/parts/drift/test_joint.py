@@ -42,6 +42,14 @@ def test_nothing_is_found_where_nothing_changed(reference):
     assert abs(np.mean([channel.statistic for channel in found]) - 0.5) < 0.01
 
 
+def test_windows_beside_many_references_at_once_are_as_each_beside_one(reference):
+    random = np.random.default_rng(5)
+    channel = next(one for one in reference.family if one.kind == "joint")
+    windows, references = (channel.profiles(random.choice(reference.pool, (count, 200))) for count in (7, 3))
+    together = channel.surprise(windows, references[:, None])
+    assert together == pytest.approx(np.stack([channel.surprise(windows, one) for one in references]), rel=1e-9)
+
+
 def test_categories_and_missing_values_take_part():
     def tied(random, count, tie):
         number, text = random.normal(size=count), random.choice(["a", "b", "c"], count)
