@@ -27,7 +27,10 @@ class Backend(Protocol):
         """Store a file's bytes under `key`; where the key exists, touch it. Says whether this call stored them."""
 
     def download(self, key: str) -> Path:
-        """A local file with the bytes of `key`. Raises KeyError when there is none."""
+        """A local file with the bytes of an object, which never change. Raises KeyError when there is none."""
+
+    def read(self, key: str) -> bytes | None:
+        """What a record says now; None when there is none."""
 
     def has(self, key: str) -> bool:
         """Whether there is such a key."""
@@ -92,6 +95,12 @@ class FolderBackend:
         if not path.is_file():
             raise KeyError(key)
         return path
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self._place(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def has(self, key: str) -> bool:
         return self._place(key).is_file()

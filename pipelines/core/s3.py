@@ -53,8 +53,7 @@ class S3Backend:
         from botocore.exceptions import ClientError
 
         with contextlib.suppress(KeyError):
-            if key.startswith("objects/"):  # records may change, objects never do
-                return self.cache.download(key)
+            return self.cache.download(key)
         with tempfile.TemporaryDirectory() as folder, self._errors(f"reading {key}"):
             local = Path(folder) / "object"
             try:
@@ -63,8 +62,20 @@ class S3Backend:
                 if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
                     raise KeyError(key) from None
                 raise
-            self.cache.replace(key, local.read_bytes())
+            self.cache.upload(key, local)
         return self.cache.download(key)
+
+    def read(self, key: str) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        with self._errors(f"reading {key}"):
+            try:
+                content: bytes = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                    return None
+                raise
+        return content
 
     def has(self, key: str) -> bool:
         return self.stamp(key) is not None

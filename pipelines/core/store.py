@@ -177,10 +177,7 @@ class Store:
         self.backend.remove(self._place(key))
 
     def read(self, key: str) -> bytes | None:
-        try:
-            return self.backend.download(self._place(key)).read_bytes()
-        except KeyError:
-            return None
+        return self.backend.read(self._place(key))
 
     def read_json(self, key: str) -> Any:
         content = self.read(key)

@@ -2,16 +2,16 @@
 
 An object may go when nothing refers to it and it is old. A run that uses an old object again *touches* it first, and would lose
 it all the same if it did so between the look at the object's age and its removal. So objects are removed in short batches, one
-at a time, which leave a mark while they last and a count when they end. A batch that begins after the touch sees a young object
-and leaves it. So whoever has touched waits for the batch that was about meanwhile, if there was one, and then looks a second
-time: what is there now will stay.
+at a time, which leave a numbered mark. A batch that begins after the touch sees a young object and leaves it. So whoever has touched
+waits for the batch that was about meanwhile, if there was one, and then looks a second time: what is there now will stay.
 
 ::
 
-    sweep/batch.json   there is a batch at work, until a time at most (its process may have been killed)
-    sweep/count.json   how many batches have ended; written before the mark goes
+    sweep/batch-000000007.json   the latest batch: until when it can be at work (its process may have been killed), 0 when it ended
 
-It takes no more of a store than that a record is created once and that what is written is seen by the next to read.
+The number never goes back: only the latest batch takes marks away, those before its own, and a process that made a mark which
+others have meanwhile passed takes its own away. It takes no more of a store than that a record is created once and that what is
+written is seen by the next to read and to list.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pipelines.core.backend import Backend
 
-BATCH, COUNT = "sweep/batch.json", "sweep/count.json"
+_MARK = "sweep/batch-"
 _LONGEST = 60.0
 """Seconds after which a batch is over, whatever became of its process."""
 _WORKING = 1.0
@@ -33,15 +33,32 @@ _WORKING = 1.0
 _PAUSE = 0.02
 
 
+class Batch(NamedTuple):
+    """A batch of removals, by its mark."""
+
+    number: int
+    until: float
+    """When it is over at the latest, in seconds since the epoch; 0 when it ended."""
+
+    @property
+    def key(self) -> str:
+        return f"{_MARK}{self.number:09}.json"
+
+    @property
+    def at_work(self) -> bool:
+        return self.until > time.time()
+
+
 def undisturbed(backend: Backend, attempt: Callable[[], bool]) -> bool:
     """What `attempt`, which touches objects, says when no batch can take them any more; it is asked once or twice."""
-    before = _count(backend)
+    before = latest(backend)
+    quiet = not before.at_work
     if not attempt():
         return False
-    if not _at_work(backend) and _count(backend) == before:  # in this order: the count changes first
+    now = latest(backend)
+    if quiet and now == before:
         return True
-    now = _count(backend)
-    while _at_work(backend) and _count(backend) == now:
+    while now.at_work and latest(backend) == now:
         time.sleep(_PAUSE)
     return attempt()
 
@@ -64,6 +81,15 @@ def remove(backend: Backend, keys: Sequence[Sequence[str]], before: float) -> It
                 number = next(waiting, None)
 
 
+def latest(backend: Backend) -> Batch:
+    """The batch that began last; number 0 when there has been none."""
+    while marks := backend.keys(_MARK):
+        content = backend.read(marks[-1])
+        if content is not None:  # else a later one took the mark away since the listing
+            return Batch(int(marks[-1].removeprefix(_MARK).removesuffix(".json")), float(json.loads(content)))
+    return Batch(0, 0.0)
+
+
 def _remove(backend: Backend, keys: Iterable[str]) -> None:
     first, *others = keys
     for key in (*others, first):
@@ -73,27 +99,22 @@ def _remove(backend: Backend, keys: Iterable[str]) -> None:
 @contextmanager
 def _batch(backend: Backend) -> Iterator[float]:
     """One batch in this store at a time; gives the time until which it may go on."""
-    while not backend.create(BATCH, json.dumps(time.time() + _LONGEST).encode()):
-        if not _at_work(backend):
-            backend.remove(BATCH)  # of a process that was killed
+    while (mine := _begin(backend)) is None:
         time.sleep(_PAUSE)
     try:
         yield time.time() + _WORKING
     finally:
-        backend.replace(COUNT, json.dumps(_count(backend) + 1).encode())
-        backend.remove(BATCH)
+        backend.replace(mine.key, b"0")
 
 
-def _at_work(backend: Backend) -> bool:
-    return float(_read(backend, BATCH)) > time.time()
-
-
-def _count(backend: Backend) -> int:
-    return int(_read(backend, COUNT))
-
-
-def _read(backend: Backend, key: str) -> float:
-    try:
-        return float(json.loads(backend.download(key).read_bytes()))
-    except (KeyError, FileNotFoundError):  # a folder's record may go between the look and the reading
-        return 0
+def _begin(backend: Backend) -> Batch | None:
+    """The next batch, or None while another is at work or came first."""
+    last = latest(backend)
+    mine = Batch(last.number + 1, time.time() + _LONGEST)
+    if last.at_work or not backend.create(mine.key, json.dumps(mine.until).encode()):
+        return None
+    *older, newest = backend.keys(_MARK)
+    passed = newest != mine.key  # others went on since the look, and took the marks up to theirs away
+    for key in (mine.key,) if passed else older:
+        backend.remove(key)
+    return None if passed else mine

@@ -109,6 +109,10 @@ class Beside:
                 raise
             return self.real.download(key)
 
+    def read(self, key: str) -> bytes | None:
+        found = self.scratch.read(key)
+        return self.real.read(key) if found is None and self._shared(key) else found
+
     def has(self, key: str) -> bool:
         return self.scratch.has(key) or (self._shared(key) and self.real.has(key))
 

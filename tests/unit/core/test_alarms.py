@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -184,16 +183,8 @@ class Memory(FolderBackend):
     def keys(self, prefix: str) -> list[str]:
         return sorted(key for key in self.records if key.startswith(prefix))
 
-    def download(self, key: str) -> Any:
-        return Bytes(self.records[key])
-
-
-class Bytes:
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def read_bytes(self) -> bytes:
-        return self.content
+    def read(self, key: str) -> bytes | None:
+        return self.records.get(key)
 
 
 TestAnyOrder = AnyOrder.TestCase

@@ -38,6 +38,11 @@ def later(store: Store, ref: Ref) -> float:
     return stamp.at + 1.0
 
 
+def at_work(store: Store, number: int, seconds: float) -> None:
+    """Leave the mark of a batch that is at work for so long."""
+    store.replace(sweep.Batch(number, 0).key, json.dumps(time.time() + seconds).encode())
+
+
 class Between:
     """A backend on which something happens between gc's look at an object and its removal."""
 
@@ -63,7 +68,8 @@ def test_an_old_object_goes_with_its_manifest_and_a_young_one_stays(store: Store
     assert store.keys("manifests/") == keys(young)[1:]
     assert not store.keep([old])
     assert store.keep([young])
-    assert store.backend.stamp(sweep.BATCH) is None
+    assert sweep.latest(store.backend) == (1, 0)
+    assert store.keys("sweep/") == ["sweep/batch-000000001.json"]
 
 
 def test_an_object_used_again_is_young(store: Store, tmp_path: Path) -> None:
@@ -102,7 +108,7 @@ def test_used_again_between_the_look_and_the_removal(store: Store, tmp_path: Pat
 
 def test_whoever_uses_an_object_waits_for_a_batch_only_while_it_can_be_alive(store: Store, tmp_path: Path) -> None:
     ref = put(store, tmp_path)
-    store.replace(sweep.BATCH, json.dumps(time.time() + 0.5).encode())
+    at_work(store, 1, 0.5)
     began = time.time()
     assert store.keep([ref])
     assert time.time() - began > 0.4
@@ -127,15 +133,48 @@ def test_two_collections_at_once_share_the_work(store: Store, tmp_path: Path) ->
     assert store.keys("objects/") == []
 
 
+class Passed:
+    """A backend on which something happens after a collection's first look at who is at work."""
+
+    def __init__(self, store: Store, happens: Callable[[], object]) -> None:
+        self.real, self.happens = store.backend, [happens]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self.real.keys(prefix)
+        if prefix.startswith("sweep/") and self.happens:
+            self.happens.pop()()
+        return found
+
+
+@pytest.mark.parametrize("ended", [0, 1, 2, 3])
+def test_a_collection_that_others_have_passed_waits_for_them(store: Store, tmp_path: Path, ended: int) -> None:
+    """It saw that nobody was at work; before it has made its mark, some batches end and one begins."""
+    ref = put(store, tmp_path)
+    before = later(store, ref)
+
+    def others() -> None:
+        for _ in range(ended):
+            assert list(sweep.remove(store.backend, [["objects/none"]], before)) == []
+        at_work(store, ended + 1, 1.0)
+
+    began = time.time()
+    assert list(sweep.remove(Passed(store, others), [keys(ref)], before)) == [0]  # type: ignore[arg-type]
+    assert time.time() - began >= 1.0
+    assert sweep.latest(store.backend) == (ended + 2, 0)
+
+
 def test_nobody_waits_for_more_than_the_batch_at_work(store: Store, tmp_path: Path) -> None:
     """While batch follows batch without a gap, a run goes on after the first."""
     ref = put(store, tmp_path)
-    store.replace(sweep.BATCH, json.dumps(time.time() + 600).encode())
+    at_work(store, 1, 600)
     ended = threading.Event()
 
     def batches() -> None:
-        for number in range(10**6):
-            store.replace(sweep.COUNT, json.dumps(number).encode())
+        for number in range(2, 10**6):
+            at_work(store, number, 600)
             if ended.wait(0.2):
                 return
 

@@ -37,6 +37,9 @@ class Memory(FolderBackend):
         target.write_bytes(self.held[key][0])
         return target
 
+    def read(self, key: str) -> bytes | None:
+        return self.held[key][0] if key in self.held else None
+
     def has(self, key: str) -> bool:
         return key in self.held
 

@@ -50,6 +50,7 @@ def test_a_key_that_climbs_out_of_the_store_is_refused_by_every_call(tmp_path: P
     for call in (
         lambda: store.upload(key, source),
         lambda: store.download(key),
+        lambda: store.read(key),
         lambda: store.has(key),
         lambda: store.create(key, b"x"),
         lambda: store.replace(key, b"x"),
