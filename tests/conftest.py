@@ -18,6 +18,7 @@ from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.settings import ROOT, Settings, quiet_environment
+from pipelines.tracking.client import connect
 
 collect_ignore_glob = ["**/sitecustomize.py"]
 """For child processes only: collecting doctests would import it, and it would watch this one."""
@@ -53,8 +54,16 @@ def _projects_of_this_test_only() -> None:
     forget_projects()
 
 
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's embedded database as the first run makes it: a hundred tables in as many migrations, a second or two."""
+    home = tmp_path_factory.mktemp("tracking")
+    connect(Settings.load({"PIPELINES_HOME": str(home), "PIPELINES_DATA": str(home)}))
+    return home / "mlflow.db"
+
+
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_tracking: Path) -> Settings:
     """An installation of its own; the environment names it, so that child processes share it."""
     quiet_environment()
     for name in [name for name in os.environ if name.startswith(("PIPELINES_", "MLFLOW_", "AIRFLOW"))]:
@@ -64,6 +73,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PIPELINES_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "home").mkdir(exist_ok=True)
+    shutil.copyfile(empty_tracking, tmp_path / "home" / "mlflow.db")
     return Settings.load()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -70,6 +71,7 @@ def dvc(definition: Definition, environment: Mapping[str, str], run: Mapping[str
         for name in ("pipelines", "requirements.lock"):
             (folder / name).symlink_to(ROOT / name)
         child([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], environment, folder)
+        shutil.copyfile(ROOT / ".dvcignore", folder / ".dvcignore")  # what others compile meanwhile is no change
     (folder / "dvc.yaml").write_text(render({definition.name: definition}, run.get("profile", "full")), encoding="utf-8")
     written = folder / "data" / definition.name
     before = {path: path.stat().st_mtime_ns for path in written.glob("*.json")}
