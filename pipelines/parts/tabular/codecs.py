@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import ConfigError, DataError
@@ -76,6 +79,23 @@ TRUSTED = (
 """Types beyond scikit-learn's public estimators that a model file may hold. Ours, never the file's own list."""
 
 
+def _skops_io() -> ModuleType:
+    """`skops.io`, imported without torch: to list scikit-learn's estimators it imports all packages of scikit-learn, one of
+    which takes torch in, a second and 170 MB that no table needs.
+    """
+    absent = _TORCH not in sys.modules
+    if absent:
+        sys.modules[_TORCH] = None  # type: ignore[assignment]  # how Python spells that a module cannot be imported
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        if absent:
+            del sys.modules[_TORCH]
+
+
+_TORCH = "sklearn.externals.array_api_compat.torch"
+
+
 class Skops:
     """A fitted scikit-learn compatible model, in a folder: `model.skops` and `meta.json`.
 
@@ -92,11 +112,9 @@ class Skops:
         self.trusted = frozenset((*TRUSTED, *trusted))
 
     def write(self, value: Any, path: Path) -> None:
-        import skops.io
-
         from pipelines.parts.tabular.canonical import canonical
 
-        content = canonical(skops.io.dumps(value))
+        content = canonical(_skops_io().dumps(value))
         if unknown := self._unknown(content):
             raise ConfigError(
                 f"the model holds {', '.join(unknown)}, which could not be loaded again; add what is safe to load to the "
@@ -113,8 +131,6 @@ class Skops:
     def read(self, path: Path) -> Any:
         import zipfile
 
-        import skops.io
-
         file = path / "model.skops"
         try:
             content = file.read_bytes()
@@ -127,7 +143,7 @@ class Skops:
                 "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
             )
         try:
-            return skops.io.loads(content, trusted=sorted(self.trusted))
+            return _skops_io().loads(content, trusted=sorted(self.trusted))
         except Exception as error:  # whatever a type's own state setter raises
             raise DataError(
                 f"{file} could not be rebuilt: {error}. It was written with {_written_with(path)}; "
@@ -135,9 +151,7 @@ class Skops:
             ) from error
 
     def _unknown(self, content: bytes) -> list[str]:
-        import skops.io
-
-        return [name for name in skops.io.get_untrusted_types(data=content) if name not in self.trusted]
+        return [name for name in _skops_io().get_untrusted_types(data=content) if name not in self.trusted]
 
 
 def _written_with(path: Path) -> str:

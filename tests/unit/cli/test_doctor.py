@@ -54,7 +54,7 @@ def test_a_store_that_cannot_be_reached_is_told_and_the_rest_goes_on(
     cli: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(monkeypatch, "store", "telemetry")
-    settings.home.mkdir()
+    settings.home.mkdir(exist_ok=True)
     (settings.home / "store").write_text("in the way")
     said = cli("doctor")
     assert said.code == 1
@@ -65,7 +65,7 @@ def test_a_store_that_cannot_be_reached_is_told_and_the_rest_goes_on(
 
 def test_little_room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(monkeypatch, "disk")
-    settings.home.mkdir()
+    settings.home.mkdir(exist_ok=True)
     (settings.home / "big").write_bytes(b"x" * 3_000_000)
     ((state, what),) = findings(settings, "disk")
     assert state == "ok"

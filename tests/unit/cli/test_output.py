@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,7 @@ def test_an_unforeseen_error_leaves_its_traceback_in_a_file(cli: Any, broken_lis
 def test_its_traceback_is_kept_elsewhere_when_home_cannot_be_written(
     cli: Any, broken_list: None, settings: Any, tmp_path: Path
 ) -> None:
+    shutil.rmtree(settings.home)
     settings.home.write_text("a file where a folder should be")
     said = cli("list")
     place = Path(said.err.rpartition("in ")[2].strip())

@@ -138,7 +138,7 @@ def test_a_typo_in_params_stops_the_run_before_anything_is_done(cli: Any, toy: D
 
 
 def test_a_store_that_cannot_be_written_is_exit_4(cli: Any, toy: Definition, settings: Settings) -> None:
-    settings.home.mkdir()
+    settings.home.mkdir(exist_ok=True)
     (settings.home / "store").write_text("a file where a folder is needed")
     said = cli(*TO_EVALUATE)
     assert said.code == 4
