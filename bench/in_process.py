@@ -17,8 +17,8 @@ from bench.measure import Timing, timed
 from pipelines.core.contract import Project
 from pipelines.core.settings import Settings
 
-LIBRARIES = "pandas, sklearn.ensemble, xgboost, imblearn.pipeline, optuna, shap, skops.io, pandera.pandas, great_expectations, mlflow.pyfunc, matplotlib.pyplot"
-IMPORTS = [sys.executable, "-c", f"import {LIBRARIES}"]
+LIBRARIES = "pandas, sklearn.ensemble, xgboost, imblearn.pipeline, optuna, shap, pandera.pandas, great_expectations, mlflow.pyfunc, matplotlib.pyplot"
+IMPORTS = [sys.executable, "-c", f"import {LIBRARIES}; from pipelines.parts.tabular.codecs import skops_io; skops_io()"]
 RUN = [sys.executable, "-m", "pipelines", "run", "churn", "--profile", "sample"]
 
 

@@ -148,6 +148,8 @@ def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Gra
     base = f"/dags/{followed.dag}/dagRuns/{followed.run}"
     shown: dict[str, str] = {}
     nodes = {node.name for node in graph.nodes}
+    seen: list[tuple[str, str]] = []
+    changed = time.monotonic()
     with Live(console=console, refresh_per_second=8) as live:
         while True:
             state = (airflow.get(base) or {"state": "failed"})["state"]
@@ -166,7 +168,14 @@ def _follow(airflow: Airflow, settings: Settings, followed: Followed, graph: Gra
                 followed.state = state
                 return
             look_after(settings)
-            time.sleep(0.25)
+            if (now := [(one.name, one.state) for one in tasks]) != seen:
+                seen, changed = now, time.monotonic()
+            time.sleep(_pause(time.monotonic() - changed))
+
+
+def _pause(calm: float) -> float:
+    """Seconds until the next look, after so many without news: a training of half an hour has better use for the processor."""
+    return min(0.25 + calm / 20, 2.0)
 
 
 def _ahead(airflow: Airflow, followed: Followed) -> str:

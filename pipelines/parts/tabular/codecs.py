@@ -79,7 +79,7 @@ TRUSTED = (
 """Types beyond scikit-learn's public estimators that a model file may hold. Ours, never the file's own list."""
 
 
-def _skops_io() -> ModuleType:
+def skops_io() -> ModuleType:
     """`skops.io`, imported without torch: to list scikit-learn's estimators it imports all packages of scikit-learn, one of
     which takes torch in, a second and 170 MB that no table needs.
     """
@@ -114,7 +114,7 @@ class Skops:
     def write(self, value: Any, path: Path) -> None:
         from pipelines.parts.tabular.canonical import canonical
 
-        content = canonical(_skops_io().dumps(value))
+        content = canonical(skops_io().dumps(value))
         if unknown := self._unknown(content):
             raise ConfigError(
                 f"the model holds {', '.join(unknown)}, which could not be loaded again; add what is safe to load to the "
@@ -143,7 +143,7 @@ class Skops:
                 "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
             )
         try:
-            return _skops_io().loads(content, trusted=sorted(self.trusted))
+            return skops_io().loads(content, trusted=sorted(self.trusted))
         except Exception as error:  # whatever a type's own state setter raises
             raise DataError(
                 f"{file} could not be rebuilt: {error}. It was written with {_written_with(path)}; "
@@ -151,7 +151,7 @@ class Skops:
             ) from error
 
     def _unknown(self, content: bytes) -> list[str]:
-        return [name for name in _skops_io().get_untrusted_types(data=content) if name not in self.trusted]
+        return [name for name in skops_io().get_untrusted_types(data=content) if name not in self.trusted]
 
 
 def _written_with(path: Path) -> str:

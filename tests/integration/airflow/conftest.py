@@ -83,6 +83,18 @@ class Installation:
         return "\n".join(file.read_text() for file in sorted(folder.rglob("*.log")))
 
 
+def places(base: Path) -> dict[str, str]:
+    """The environment of a stack that writes below one folder, and reads its projects and DAGs there."""
+    return {
+        "PIPELINES_HOME": str(base / "home"),
+        "PIPELINES_DATA": str(base / "data"),
+        "PIPELINES_PROJECTS": str(base / "projects"),
+        "AIRFLOW_HOME": str(base / "airflow-of-the-test"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(base / "dags"),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+    }
+
+
 def quiet() -> Console:
     return Console(file=io.StringIO())
 
@@ -96,12 +108,7 @@ def _installation(tmp_path_factory: pytest.TempPathFactory, mirror: str | None) 
     (projects / "spoiled" / "data.csv").write_text("0.1,0.2,1\n0.3,oops,0\n")
     (dags / "churn.py").write_text(DAGS.format(name="churn"))
     environment = {
-        "PIPELINES_HOME": str(base / "home"),
-        "PIPELINES_DATA": str(base / "data"),
-        "PIPELINES_PROJECTS": str(projects),
-        "AIRFLOW_HOME": str(base / "airflow-of-the-test"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+        **places(base),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:op,una:user,vic:viewer",
         **planted.environment(find_free_port()),
         **({"PIPELINES_MIRROR": mirror} if mirror else {}),

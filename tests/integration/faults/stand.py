@@ -28,7 +28,7 @@ from pipelines.stack.client import Airflow
 from pipelines.stack.environment import Ports
 from pipelines.stack.secrets import password
 from tests.conftest import find_free_port
-from tests.integration.airflow.conftest import DAGS, add_project, await_dags, quiet
+from tests.integration.airflow.conftest import DAGS, add_project, await_dags, places, quiet
 from tests.postgres import serving
 
 TOY = '"""The toy under another name."""\n\nfrom pipelines.projects.toy import Toy\n\n\nclass Named(Toy):\n    name = "NAME"\n{body}\n\nPROJECT = Named\n'
@@ -165,15 +165,7 @@ def stand(base: Path, environment: dict[str, str] | None = None) -> Iterator[Sta
     for folder in (projects, dags):
         folder.mkdir(parents=True)
     add_project(projects, dags, "toy")
-    chosen = {
-        "PIPELINES_HOME": str(base / "home"),
-        "PIPELINES_DATA": str(base / "data"),
-        "PIPELINES_PROJECTS": str(projects),
-        "AIRFLOW_HOME": str(base / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
-        **(environment or {}),
-    }
+    chosen = {**places(base), **(environment or {})}
     ports = Ports(airflow=find_free_port(), mlflow=find_free_port())
     made = Stand(Settings.load(chosen), projects, dags, ports, chosen)
     with made.seen():

@@ -53,3 +53,38 @@ def test_a_mapped_task_has_its_candidates_name_from_the_start(
     toy: Definition, index: int, rendered: str | None, name: str
 ) -> None:
     assert follow._candidate({"map_index": index, "rendered_map_index": rendered}, toy.training) == name
+
+
+class Patient:
+    """A run whose first task takes ten minutes and whose second takes none, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now, self.pauses = 0.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+    def get(self, path: str, **query: Any) -> Any:
+        if not path.endswith("/taskInstances"):
+            return {"state": "success" if self.now > 610 else "running"}
+        shared = {"map_index": -1, "rendered_map_index": None, "duration": 0.0, "try_number": 1}
+        states = {"ingest": "skipped" if self.now > 600 else "running", "validate": "running" if self.now > 600 else None}
+        return {"task_instances": [{"task_id": name, "state": state, **shared} for name, state in states.items()]}
+
+
+def test_a_long_task_is_looked_at_less_often_and_the_next_at_once(
+    settings: Settings, toy: Definition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Patient()
+    monkeypatch.setattr(follow, "time", clock)
+    monkeypatch.setattr(follow, "look_after", lambda settings: None)
+    followed = Followed(dag="toy_training", run="mine", url="", state="queued", run_id="toy_training.mine")
+    follow._follow(cast("Airflow", clock), settings, followed, toy.training, Console(file=io.StringIO()))
+    news = next(number for number, pause in enumerate(clock.pauses) if number and pause < clock.pauses[number - 1])
+    assert clock.pauses[:news] == sorted(clock.pauses[:news]), "rarer and rarer"
+    assert (clock.pauses[0], max(clock.pauses), clock.pauses[news]) == (0.25, 2.0, 0.25)
+    assert len(clock.pauses) < 400, "2,440 without"
