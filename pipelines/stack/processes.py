@@ -56,9 +56,11 @@ class Started(BaseModel):
 
 
 def start(name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> Started:
-    """Start a process that outlives the caller, its output in `log`."""
+    """Start a process that outlives the caller, its output in `log`; what the one before it said moves to `<log>.1`."""
     with disk_errors(f"starting {name}"):
         log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_name(f"{log.name}.1"))
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,

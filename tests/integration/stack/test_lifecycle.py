@@ -176,7 +176,7 @@ def test_a_process_that_dies_at_the_start_shows_the_end_of_its_log(small: Settin
 def test_tasks_api_is_built_before_airflow_counts_as_healthy(small: Settings) -> None:
     """Its first request takes seconds, which must not be those of the first task."""
     wanted = ports()
-    Path(small.home).mkdir()
+    Path(small.home).mkdir(exist_ok=True)
     asked = small.home / "asked"
     script = Path(lifecycle.commands(small, wanted)["api-server"][1])
     script.write_text(
