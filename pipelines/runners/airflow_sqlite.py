@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import wraps
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -23,6 +26,18 @@ CONNECT = {"timeout": 60}
 """Seconds to wait for the write lock; SQLite's driver gives up after five, and a scheduler that cannot write ends itself."""
 CONNECT_ASYNC = dict(CONNECT)
 """A copy, for Airflow adds to the other one what only the synchronous driver takes."""
+
+
+def whole(connection: Any, _: str) -> None:
+    """Before a savepoint: begin a transaction that has the write lock, unless there is one.
+
+    SQLite's driver begins none for a savepoint. The savepoint alone is then a transaction that reads first, which SQLite refuses to
+    let write when another process wrote meanwhile, however patient; and its release commits half of what was to be done at once:
+    the runs of a backfill that may yet be taken back.
+    """
+    if connection.dialect.name == "sqlite" and not connection.connection.driver_connection.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -74,3 +89,8 @@ def carrying_on(schedule: Callable[..., int]) -> Callable[..., int]:
             return 0
 
     return round_of
+
+
+event.listen(
+    Engine, "savepoint", whole
+)  # here, because each process of Airflow imports this module for `CONNECT` and nothing else

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, delete
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pipelines.runners.airflow_sqlite import TakeTurns, carrying_on
@@ -139,3 +141,23 @@ def test_a_run_that_is_gone_ends_a_round_and_not_the_scheduler(change: str) -> N
         assert done == []
         session.rollback()
         assert carrying_on(schedule)(rows[1:], session) == 1
+
+
+def test_a_savepoint_has_the_write_lock_and_commits_nothing(tmp_path: Path) -> None:
+    """What Airflow does to make a backfill: a run after the other, each in a savepoint, all or none."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'airflow.db'}", connect_args={"timeout": 0.1})
+    Base.metadata.create_all(engine)
+    with Session(engine) as session, Session(engine) as other:
+        session.connection().exec_driver_sql("PRAGMA journal_mode=WAL")
+        for number in (1, 2):
+            with session.begin_nested():
+                assert session.get(Row, number) is None
+                session.add(Row(id=number, state="queued"))
+                session.flush()
+            assert other.query(Row).all() == [], "the half of it is not to be seen"
+            other.add(Row(id=9, state="of another"))
+            with pytest.raises(OperationalError, match="locked"):
+                other.flush()
+            other.rollback()
+        session.rollback()
+        assert other.query(Row).all() == []
