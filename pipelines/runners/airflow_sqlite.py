@@ -1,5 +1,5 @@
-"""What Airflow needs on SQLite, which has one writer and locks no rows: patience, an API server whose writing requests take turns,
-and a scheduler that carries on when a run it was looking at is taken back.
+"""What Airflow needs on SQLite, which has one writer: patience, an API server whose writing requests take turns, and savepoints that
+begin a transaction.
 
 Airflow 3.3 commits its log of actions on the API server's event loop, while a request in another thread may hold the write
 lock and need that very loop to end. Each then waits for the other until SQLite gives up, one request after the other: eight
@@ -9,9 +9,7 @@ runs triggered at once held the database for twenty seconds, and the scheduler d
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import wraps
 from typing import Any
 
 from sqlalchemy import event
@@ -69,28 +67,5 @@ class TakeTurns:
             await self._app(scope, replay, send)
 
 
-def carrying_on(schedule: Callable[..., int]) -> Callable[..., int]:
-    """The scheduler's `_do_scheduling`, to which a run that is gone is no reason to end.
-
-    A backfill that could not be made is taken back by Airflow, and on SQLite the scheduler may have seen its runs meanwhile:
-    elsewhere it would not, or have locked them. Airflow 3.3 ends itself over a row that is gone. The next round, a moment later,
-    sees what there is.
-    """
-    from sqlalchemy.exc import PendingRollbackError
-    from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
-
-    @wraps(schedule)
-    def round_of(runner: Any, session: Any) -> int:
-        try:
-            return schedule(runner, session)
-        except (ObjectDeletedError, StaleDataError, PendingRollbackError) as error:
-            session.rollback()
-            logging.getLogger(__name__).warning("a run was taken back while it was scheduled; the next round goes on: %s", error)
-            return 0
-
-    return round_of
-
-
-event.listen(
-    Engine, "savepoint", whole
-)  # here, because each process of Airflow imports this module for `CONNECT` and nothing else
+# here, because each process of Airflow imports this module for `CONNECT`, and some of them nothing else of ours
+event.listen(Engine, "savepoint", whole)

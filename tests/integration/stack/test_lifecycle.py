@@ -328,3 +328,10 @@ def _gone(pid: int) -> None:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return
         time.sleep(0.05)
+
+
+def test_a_process_started_again_leaves_what_the_one_before_it_said(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    for word in ("killed", "alive"):
+        psutil.Process(processes_module.start("server", [sys.executable, "-c", f"print('{word}')"], os.environ, log).pid).wait(20)
+    assert (log.read_text(), log.with_name("server.log.1").read_text()) == ("alive\n", "killed\n")

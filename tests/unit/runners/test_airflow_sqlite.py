@@ -1,4 +1,4 @@
-"""Writing requests to the API server take turns on SQLite; its scheduler carries on when a run is taken back."""
+"""Writing requests to the API server take turns on SQLite; a savepoint there is part of a transaction."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from pipelines.runners.airflow_sqlite import TakeTurns, carrying_on
+from pipelines.runners.airflow_sqlite import TakeTurns  # and with it the savepoints' transactions
 
 
 class Server:
@@ -110,37 +110,6 @@ class Row(Base):
     __tablename__ = "dag_run"
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str]
-
-
-@pytest.mark.parametrize("change", ["read", "write"])
-def test_a_run_that_is_gone_ends_a_round_and_not_the_scheduler(change: str) -> None:
-    """As in Airflow, whose own handling of the first error reads the row that is gone once more."""
-    engine = create_engine("sqlite://")
-    Base.metadata.create_all(engine)
-
-    def schedule(rows: list[Row], session: Session) -> int:
-        for row in rows:
-            try:
-                if change == "write":
-                    row.state = "running"
-                    session.flush()
-                done.append(row.state)
-            except Exception:
-                done.append(f"error in {row.id}")
-        return len(done)
-
-    done: list[str] = []
-    with Session(engine) as session:
-        rows = [Row(id=1, state="queued"), Row(id=2, state="queued")]
-        session.add_all(rows)
-        session.commit()
-        if change == "write":
-            assert [row.state for row in rows] == ["queued", "queued"], "read before it goes"
-        session.connection().execute(delete(Row.__table__).where(Row.__table__.c.id == 1))
-        assert carrying_on(schedule)(rows, session) == 0
-        assert done == []
-        session.rollback()
-        assert carrying_on(schedule)(rows[1:], session) == 1
 
 
 def test_a_savepoint_has_the_write_lock_and_commits_nothing(tmp_path: Path) -> None:
