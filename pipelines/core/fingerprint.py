@@ -105,10 +105,12 @@ class CodeIndex:
     def closure(self, modules: Iterable[str]) -> dict[str, Path]:
         """Module name to file, for these modules and all they import from `pipelines`."""
         found: dict[str, Path] = {}
-        todo = list(modules)
+        seen, todo = {"", *_DECLARATIONS}, list(modules)
         while todo:
-            module = todo.pop()
-            if not module or module in found or module in _DECLARATIONS or (path := self._file(module)) is None:
+            if (module := todo.pop()) in seen:
+                continue
+            seen.add(module)
+            if (path := self._file(module)) is None:
                 continue
             found[module] = path
             todo.append(module.rpartition(".")[0])  # importing a module runs the packages around it
@@ -118,15 +120,12 @@ class CodeIndex:
         return found
 
     def _file(self, module: str) -> Path | None:
-        relative = Path(*module.split("."))
-        candidates = [ROOT / relative]
+        # as text: most names are no modules, hundreds are looked up for each stage, and joining paths takes most of the time
+        bases = [f"{ROOT}/{module.replace('.', '/')}"]
         if module.startswith("pipelines.projects."):
-            candidates += [place.joinpath(*relative.parts[2:]) for place in self.projects]
-        for base in candidates:
-            for path in (base.with_suffix(".py"), base / "__init__.py"):
-                if path.is_file():
-                    return path
-        return None
+            bases += [f"{place}/{module.split('.', 2)[2].replace('.', '/')}" for place in self.projects]
+        paths = (Path(base + ending) for base in bases for ending in (".py", "/__init__.py"))
+        return next((path for path in paths if path.is_file()), None)
 
     def _entry(self, module: str, path: Path) -> dict[str, Any]:
         status = path.stat()

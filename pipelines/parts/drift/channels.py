@@ -26,6 +26,8 @@ BINS = 10
 """Bins of a numeric channel in the stability index."""
 EXPECTED = 5.0
 """A level expected fewer times than this is pooled with the other rare ones and with new ones."""
+SUMMED = 30
+"""Degrees of freedom up to which chi-square's tail is summed."""
 
 
 class Channel(Protocol):
@@ -207,20 +209,44 @@ def stability(reference: Floats, windows: Floats) -> Floats:
 
 
 def g_test(window: Floats, rest: Floats) -> tuple[Floats, Floats]:
-    """G and its surprise for pairs of rows of counts, (…, levels).
+    """G and its surprise for pairs of rows of counts, (…, levels)."""
+    deep = max(window.ndim, rest.ndim)
+    # levels first: numpy adds up a few long rows many times faster than many short ones
+    first, second = (np.ascontiguousarray(np.moveaxis(np.array(side, ndmin=deep), -1, 0)) for side in (window, rest))
+    both, n, m = first + second, first.sum(axis=0), second.sum(axis=0)
+    apart = _entropy(first).sum(axis=0) + _entropy(second).sum(axis=0) - _entropy(both).sum(axis=0)
+    g = np.maximum(2 * (apart + _entropy(n + m) - _entropy(n) - _entropy(m)), 0.0)
+    freedom, surprise = np.maximum((both > 0).sum(axis=0) - 1, 1), np.empty_like(g)
+    for each in np.flatnonzero(np.bincount(freedom.ravel())).tolist():
+        these = freedom == each
+        surprise[these] = _tail(g[these] / 2, each)
+    return g, surprise
 
-    With one degree of freedom, as of what is missing or not, chi-square's tail is erfc(sqrt(G / 2)), in a third of the time.
+
+def _entropy(counts: Floats) -> Floats:
+    """x log x, and 0 at 0."""
+    found: Floats = counts * np.log(np.maximum(counts, np.finfo(float).tiny))
+    return found
+
+
+def _tail(half: Floats, freedom: int) -> Floats:
+    """Minus the logarithm of chi-square's tail at twice `half`.
+
+    For a few degrees of freedom by its finite sum (Abramowitz and Stegun 26.4.4 and 26.4.5), which is exact however far out, in a
+    tenth of the time of the incomplete gamma function.
     """
-    from scipy.special import erfc, gammaincc, xlogy
+    from scipy.special import erfcx, gammaincc
 
-    both, n, m = window + rest, window.sum(axis=-1), rest.sum(axis=-1)
-    terms = xlogy(window, window) + xlogy(rest, rest) - xlogy(both, both)
-    g = np.maximum(2 * (terms.sum(axis=-1) + xlogy(n + m, n + m) - xlogy(n, n) - xlogy(m, m)), 0.0)
-    freedom = np.maximum((both > 0).sum(axis=-1) - 1, 1)
-    p, more = np.asarray(erfc(np.sqrt(g / 2))), freedom > 1
-    p[more] = gammaincc(freedom[more] / 2, g[more] / 2)
-    with np.errstate(divide="ignore"):
-        return g, np.where(p > 1e-290, -np.log(p), g / 2)
+    if freedom > SUMMED:
+        p = gammaincc(freedom / 2, half)
+        with np.errstate(divide="ignore"):
+            return np.where(p > 1e-290, -np.log(p), half)
+    odd = freedom % 2
+    total, term = (erfcx(np.sqrt(half)), 2 * np.sqrt(half / np.pi)) if odd else (1.0, half)
+    for place in range(1, (freedom + odd) // 2):
+        total, term = total + term, term * half / (place + 1 - odd / 2)
+    found: Floats = half - np.log(total)
+    return found
 
 
 def _shares(gone: NDArray[np.bool_]) -> Floats:

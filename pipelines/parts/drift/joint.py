@@ -51,14 +51,15 @@ class Joint:
         self.rotation = _decorrelation(self._encoded(codes, learnt), self.width)
         self.vectors = np.zeros((len(next(iter(codes.values()))), self.width))
         self.vectors[pool] = self._encoded(codes, pool) @ self.rotation
-        self.total = self._profile(self.vectors[pool])
+        self.total = self._profiles(self.vectors[pool][None])[0]
         some = pool[np.linspace(0, pool.size - 1, min(pool.size, SHOWN)).astype(int)]
         self.shown, self.raw = self.vectors[some], self._encoded(codes, some)
         self.mean, self.variance = _moments(kernel(self.shown, self.shown))
 
     def profiles(self, positions: Positions) -> Floats:
         """Of rows within the pool."""
-        return np.stack([self._profile(self.vectors[one]) for one in positions])
+        parts = np.array_split(positions, -(-positions.size // CHUNK))
+        return np.concatenate([self._profiles(self.vectors[part]) for part in parts])
 
     def surprise(self, windows: Floats, reference: Floats) -> Floats:
         from scipy.special import gammaincc, gammaln
@@ -77,7 +78,7 @@ class Joint:
         for place in range(sets):
             for start in range(place * count, (place + 1) * count, CHUNK):
                 part = slice(start, min(start + CHUNK, (place + 1) * count))
-                found[place] += self._profile(self._encoded(rows.codes, part) @ self.rotation)
+                found[place] += self._profiles((self._encoded(rows.codes, part) @ self.rotation)[None])[0]
         return found
 
     def effect(self, windows: Floats) -> Floats:
@@ -100,12 +101,12 @@ class Joint:
     def _encoded(self, codes: Mapping[str, Codes], part: Positions | slice) -> Floats:
         return np.stack([encoder.table[codes[encoder.column][part]] for encoder in self.encoders]).T
 
-    def _profile(self, u: Floats) -> Floats:
-        """Rows, sums, and sums of products; shape (1 + width + width (width + 1) / 2,)."""
+    def _profiles(self, u: Floats) -> Floats:
+        """Rows, sums, and sums of products of sets of rows, (sets, rows, width); shape (sets, 1 + width + width (width + 1) / 2)."""
         i, j = np.triu_indices(self.width)
-        products = (u.T @ u)[i, j]
-        products[i == j] /= np.sqrt(2)
-        return np.concatenate([[len(u)], u.sum(axis=0), products])
+        products = (u.transpose(0, 2, 1) @ u)[:, i, j]
+        products[:, i == j] /= np.sqrt(2)
+        return np.concatenate([np.full((len(u), 1), float(u.shape[1])), u.sum(axis=1), products], axis=1)
 
     @staticmethod
     def _distance(windows: Floats, reference: Floats) -> tuple[Floats, Floats]:

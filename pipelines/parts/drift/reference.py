@@ -133,7 +133,7 @@ class Reference:
     def alarm_rates(self, watching: Watching) -> dict[int, Floats]:
         """Alarms per window without drift for each of `sequence.LIMITS`, by window size; see `streams`."""
         if not self.rates:
-            self.rates.update(streams.alarm_rates(self.family, self.pool, self.rows, watching.seed))
+            self.rates.update(streams.alarm_rates(self.family, self.pool, self.rows, watching.seed, 2 * watching.resamples))
         return self.rates
 
     def p_values(self, surprises: Floats, rows: int, watching: Watching) -> Floats:

@@ -90,14 +90,15 @@ def alarm_rates(p_values: Floats, seed: int) -> Floats:
     references, windows = p_values.shape
     order = np.random.default_rng(seed).permuted(np.tile(np.arange(windows), (STREAMS, 1)), axis=1)
     gains = (-np.log(p_values) - ALLOWANCE)[np.arange(STREAMS)[:, None] % references, order].T.copy()
-    evidence, alarms = np.zeros((LIMITS.size, STREAMS)), np.zeros(LIMITS.size)
+    evidence, alarms = np.zeros((LIMITS.size, STREAMS)), np.full(LIMITS.size, STREAMS * LENGTH)
+    calm = np.empty(evidence.shape, dtype=bool)
     least = np.maximum(LIMITS, np.finfo(float).tiny)[:, None]  # no evidence is no alarm, also at the limit 0
     for week in range(LENGTH):
         evidence += gains[week % windows]
         np.maximum(evidence, 0.0, out=evidence)
-        rang = evidence >= least
-        alarms += np.count_nonzero(rang, axis=1)
-        evidence[rang] = 0.0
+        np.less(evidence, least, out=calm)
+        alarms -= np.count_nonzero(calm, axis=1)
+        evidence *= calm
     return alarms / (STREAMS * LENGTH)
 
 

@@ -28,8 +28,8 @@ from pipelines.parts.drift.coding import Floats, Positions
 
 RATIOS = (0.25, 1.0, 2.0, 4.0, 16.0, 64.0)
 """Rows of a window to rows of the reference, for which limits are simulated. Below the first the limit hardly depends on it."""
-GROUPS, REFERENCES, WINDOWS = 25, 40, 50
-"""Groups of simulated references and windows, each reference beside all windows of its group."""
+REFERENCES, WINDOWS = 40, 50
+"""Simulated references and windows in a group, each reference beside all windows of its group."""
 BASE = 1_000
 """Rows of a drawn set at most."""
 
@@ -39,34 +39,34 @@ def spans(rows: int) -> Sequence[int]:
     return sorted({max(2, round(ratio * rows)) for ratio in RATIOS})
 
 
-def alarm_rates(family: Sequence[Channel], pool: Positions, rows: int, seed: int) -> dict[int, Floats]:
+def alarm_rates(family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int) -> dict[int, Floats]:
     """Alarms per window without drift for each of `sequence.LIMITS`, by window size, beside references of `rows` rows.
 
-    `pool`: positions of the rows to draw from.
+    `pool`: positions of the rows to draw from. `references`: how many are drawn at least.
     """
     found = {}
-    for size, surprises in largest(family, pool, rows, seed).items():
+    for size, surprises in largest(family, pool, rows, seed, references).items():
         ranks = np.argsort(np.argsort(-surprises, axis=None)).reshape(surprises.shape)
         found[size] = sequence.alarm_rates((ranks + 1) / ranks.size, seed)
     return found
 
 
-def largest(family: Sequence[Channel], pool: Positions, rows: int, seed: int) -> dict[int, Floats]:
+def largest(family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int) -> dict[int, Floats]:
     """Largest surprise over all channels by window size, each (references, windows)."""
-    random, sizes = np.random.default_rng([seed, rows]), spans(rows)
-    found = {size: np.zeros((GROUPS, REFERENCES, WINDOWS)) for size in sizes}
+    random, sizes, groups = np.random.default_rng([seed, rows]), spans(rows), -(-references // REFERENCES)
+    found = {size: np.zeros((groups, REFERENCES, WINDOWS)) for size in sizes}
     middle = [channel.profiles(pool[None])[0] / pool.size for channel in family]
-    for group in range(GROUPS):
+    for group in range(groups):
         drawn = random.choice(pool, (REFERENCES + WINDOWS, min(BASE, sizes[0])))
         for channel, mean in zip(family, middle, strict=True):
             profiles = channel.profiles(drawn)
             if (profiles == profiles[0]).all():  # as in a column of which nothing is missing: sets that are equal surprise nobody
                 continue
             beside = pool.size if channel.kind == "joint" else rows  # see `Joint`: the others have the rows it learnt from, too
-            references = grown(profiles[:REFERENCES], drawn.shape[1], beside, mean)[:, None]
+            compared = grown(profiles[:REFERENCES], drawn.shape[1], beside, mean)[:, None]
             for size in sizes:
                 windows = grown(profiles[REFERENCES:], drawn.shape[1], size, mean)
-                np.maximum(found[size][group], channel.surprise(windows, references), out=found[size][group])
+                np.maximum(found[size][group], channel.surprise(windows, compared), out=found[size][group])
     return {size: surprises.reshape(-1, WINDOWS) for size, surprises in found.items()}
 
 
