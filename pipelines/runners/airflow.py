@@ -51,7 +51,7 @@ _RETRY = ExceptionRetryPolicy(
 def build(name: str) -> list[DAG | None]:
     """The training and the monitoring DAG of a project. Raises ConfigError when its YAML is wrong.
 
-    Every task reads its DAG file again: there the DAG that is not the task's is left out.
+    Every task reads its DAG file again: there the DAG that is not the task's is left out, and what is not the task's stage.
     """
     definition = find_project(name)
     schedules = {"training": definition.deployment.schedule, "monitoring": definition.deployment.monitoring}
@@ -86,7 +86,8 @@ def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
             "retry_policy": _RETRY,
         },
     ) as dag:
-        _tasks(definition, graph, kind)
+        running = next((stage for stage in graph.stages if stage.name == get_parsing_context().task_id), None)
+        _task(definition, graph, kind, running) if running else _tasks(definition, graph, kind)
     dag.params = _params(definition)  # last, for each task that is made gets a deep copy of what is there
     return dag
 
@@ -118,30 +119,16 @@ def _timetable(cron: str | None) -> CronTriggerTimetable | None:
 
 
 def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
-    """One task a stage, mapped over the candidates where the stage is; and one that closes the tracked run."""
+    """One task a stage, one after another as they read what others write; and one that closes the tracked run."""
     groups: dict[str, TaskGroup] = {}
     results: dict[str, Any] = {}
     for stage in graph.stages:
         if stage.group not in groups:
             groups[stage.group] = TaskGroup(f"{stage.group}_stages", group_display_name=stage.group, prefix_group_id=False)
         with groups[stage.group]:
-            operator = _run_stage.override(
-                task_id=stage.name,
-                doc_md=_stage_doc(stage),
-                inlets=[asset(definition.name, LOOKS_AT[stage.name])] if stage.name in LOOKS_AT else [],
-                outlets=_outlets(definition.name, stage),
-                max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
-                map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
-                on_success_callback=_tell_tracker,
-            )
-            fixed = {"project": definition.name, "kind": kind, "stage": stage.name}
-            if stage.each:
-                results[stage.name] = operator.partial(**fixed).expand(candidate=list(graph.candidates))
-            else:
-                results[stage.name] = operator(**fixed)
-                results[stage.name].operator.operator_extra_links = links(definition.name, kind, stage)
-            for parent in dict.fromkeys(map(graph.writer, stage.reads)):
-                results[parent.name] >> results[stage.name]
+            results[stage.name] = _task(definition, graph, kind, stage)
+        for parent in dict.fromkeys(map(graph.writer, stage.reads)):
+            results[parent.name] >> results[stage.name]
     if kind == "training" and (approval := definition.deployment.approval):
         with groups["decide"]:
             results["evaluate"] >> _approve(definition, approval) >> results["promote"]
@@ -153,6 +140,25 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
     read = {graph.writer(artifact).name for stage in graph.stages for artifact in stage.reads}
     for name in results.keys() - read:  # the others are before these; each edge is looked at whenever the scheduler looks
         results[name] >> closed
+
+
+def _task(definition: Definition, graph: Graph, kind: str, stage: Stage) -> Any:
+    """The task of a stage, mapped over the candidates where the stage is."""
+    operator = _run_stage.override(
+        task_id=stage.name,
+        doc_md=_stage_doc(stage),
+        inlets=[asset(definition.name, LOOKS_AT[stage.name])] if stage.name in LOOKS_AT else [],
+        outlets=_outlets(definition.name, stage),
+        max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
+        map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
+        on_success_callback=_tell_tracker,
+    )
+    fixed = {"project": definition.name, "kind": kind, "stage": stage.name}
+    if stage.each:
+        return operator.partial(**fixed).expand(candidate=list(graph.candidates))
+    made = operator(**fixed)
+    made.operator.operator_extra_links = links(definition.name, kind, stage)
+    return made
 
 
 @task(multiple_outputs=False)  # type: ignore[untyped-decorator]

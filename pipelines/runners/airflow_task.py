@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from functools import partial
@@ -58,10 +59,11 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     try:
         if not node.stage.reads:
             _claim_alarms(session)
-            tracker.open(session)
-        result = execute(session, node, _done(session, node), progress=watched.tell)
-        records.remember(session, result)
-        tracker.open(session)  # no request where all is well; a tracker that is down has the task tried again
+        with ThreadPoolExecutor(1) as beside:  # it takes the first task a tenth of a second, as long as Airflow itself takes
+            opened = beside.submit(tracker.open, session)
+            result = execute(session, node, _done(session, node), progress=watched.tell)
+            records.remember(session, result)
+            opened.result()  # a tracker that is down has the task tried again
         tell = partial(tracker.record, session, node, result)
         if tracker.reopened(session):  # nobody comes after this task who would tell the rest
             tell()

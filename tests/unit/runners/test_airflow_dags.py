@@ -48,13 +48,18 @@ def test_a_dag_file_gives_both_dags_with_the_graphs_names(parsed: dict[str, obje
     }
 
 
-def test_a_task_reads_its_own_dag_only(toy: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("running", "read"),
+    [("collect", ["collect"]), ("close", ["check", "close", "collect", "decide"])],  # a stage needs no other task, `close` may
+)
+def test_a_task_reads_its_own_part_only(toy: Definition, monkeypatch: pytest.MonkeyPatch, running: str, read: list[str]) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "toy_monitoring")  # as Airflow does in the process of a task
-    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "collect")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", running)
     code = "from pipelines.runners.airflow import build; import json; dags = build('toy'); print(json.dumps({'dags': "
-    code += "[dag and dag.dag_id for dag in dags], 'params': sorted(dags[1].params)}))"
+    code += "[dag and dag.dag_id for dag in dags], 'tasks': sorted(dags[1].task_dict), 'params': sorted(dags[1].params)}))"
     found = _python(code)
     assert found["dags"] == [None, "toy_monitoring"]
+    assert found["tasks"] == read
     assert found["params"] == ["as_of", "fresh", "overrides", "profile", "rehearsal", "why"]
 
 
