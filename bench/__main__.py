@@ -1,6 +1,6 @@
 """Run benchmarks and print their tables; with --write, they replace the same tables in docs/benchmarks.md.
 
-Usage: python -m bench [--repeats N] [--only in_process|peers|dags|airflow_overhead|operations|page|loader|vision|drift] [--write]
+Usage: python -m bench [--repeats N] [--only make_run|in_process|peers|dags|airflow_overhead|operations|page|loader|vision|drift] [--write]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pipelines.core.run import git_state
 from pipelines.core.settings import ROOT
 
 SECTIONS = {
+    "make_run": "`make run` in a fresh clone",
     "in_process": "Churn, sample profile, in one process",
     "peers": "A chain of eight steps that do nothing, per step",
     "dags": "Parsing DAG files",

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import sys
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def preload(names: tuple[str, ...]) -> dict[str, float]:
     for name in names:
         began = time.perf_counter()
         try:
-            importlib.import_module(name)
+            with warnings.catch_warnings(action="ignore"):  # skops looks at all there is, what Airflow deprecates included
+                importlib.import_module(name)
         except ImportError as error:
             logging.getLogger(__name__).warning("preload: %s is left out: %s", name, error)
         else:
