@@ -15,27 +15,46 @@ if TYPE_CHECKING:
 
     from pipelines.core.ledger import Entry
     from pipelines.core.settings import Settings
+    from pipelines.core.store import Store
 
 Version = Annotated[
     str,
     typer.Option("--version", metavar="VERSION", help="A version's number, or an alias: champion, previous, challenger."),
 ]
+Rehearsed = Annotated[
+    str,
+    typer.Option(
+        "--rehearsal",
+        metavar="NAME",
+        help="Of a rehearsal, such as `backfill`, with the dates of its data; what serves when left out.",
+        show_default=False,
+    ),
+]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Your reason; it stays in the history.")]
 
 
-def history(project: Name, as_json: Json = False) -> None:
-    """Show every promotion, rejection and rollback of a project, with who and why."""
+def history(project: Name, rehearsal: Rehearsed = "", as_json: Json = False) -> None:
+    """Show every promotion, rejection and rollback of a project, with who and why.
+
+    [bold]Examples[/]
+
+      pipelines history churn
+      pipelines history churn --rehearsal backfill
+    """
+    from pipelines.core.ledger import Ledger
     from pipelines.tracking import registry
 
-    past = registry.history(project)
+    past = Ledger(_decided(project, rehearsal)).history(project)
     entries = [entry for entry in past.entries if entry.kind != "baseline"]
     if as_json:
         emit([entry.model_dump(mode="json") for entry in entries])
         return
-    show_history(project, entries, registry.derived_aliases(past), streams().result)
+    show_history(project, entries, registry.derived_aliases(past), streams().result, rehearsal)
 
 
-def show_history(project: str, entries: Sequence[Entry], aliases: Mapping[str, int], console: Console) -> None:
+def show_history(
+    project: str, entries: Sequence[Entry], aliases: Mapping[str, int], console: Console, rehearsal: str = ""
+) -> None:
     """Two lines an entry, oldest first; an alias stands at the newest entry of the version it names."""
     from rich.text import Text
 
@@ -44,7 +63,7 @@ def show_history(project: str, entries: Sequence[Entry], aliases: Mapping[str, i
     for entry in entries:
         names = [alias for alias, version in aliases.items() if version == entry.version and newest[version] == entry.number]
         line = Text.assemble(
-            (f"{entry.at:%Y-%m-%d %H:%M}  ", "dim"),
+            (f"{(rehearsal and entry.as_of) or entry.at:%Y-%m-%d %H:%M}  ", "dim"),
             (f"{entry.kind:<10}", f"bold {style[entry.kind]}"),
             f"version {entry.version} ({entry.candidate})" if entry.version is not None else entry.candidate,
             f" in place of version {entry.replaced}" if entry.replaced is not None else "",
@@ -57,22 +76,19 @@ def show_history(project: str, entries: Sequence[Entry], aliases: Mapping[str, i
         console.print(f"Nothing yet. `pipelines run {project}` makes the first champion.")
 
 
-def alarms(project: Name, as_json: Json = False) -> None:
+def alarms(project: Name, rehearsal: Rehearsed = "", as_json: Json = False) -> None:
     """Show every drift alarm of a project and what became of it: which run answered it, or why it started none.
 
     [bold]Examples[/]
 
       pipelines alarms churn
-      pipelines alarms churn --json
+      pipelines alarms churn --rehearsal backfill
     """
     from rich.text import Text
 
     from pipelines.core.alarms import Alarms
-    from pipelines.core.discovery import find_project
-    from pipelines.core.execution import Session
-    from pipelines.core.run import Run
 
-    events = Alarms(Session(Run(project=find_project(project).name)).store, project).events()
+    events = Alarms(_decided(project, rehearsal), project).events()
     if as_json:
         emit([event.model_dump(mode="json") for event in events])
         return
@@ -83,6 +99,19 @@ def alarms(project: Name, as_json: Json = False) -> None:
         streams().result.print(Text(f"                  {event.why}; run {event.run}", style="dim"), soft_wrap=True)
     if not events:
         streams().result.print(f"No alarm yet. `pipelines run {project} --monitor` compares the newest window with the champion.")
+
+
+def _decided(project: str, rehearsal: str) -> Store:
+    """The store with what was decided about a project, in a rehearsal where one is named. Raises ConfigError for an unknown one."""
+    from pipelines.core.discovery import find_project
+    from pipelines.core.errors import ConfigError, did_you_mean
+    from pipelines.core.execution import Session
+    from pipelines.core.run import Run
+
+    store = Session(Run(project=find_project(project).name)).store
+    if rehearsal and rehearsal not in (held := store.rehearsals()):
+        raise ConfigError(f"there is no rehearsal {rehearsal!r}; {did_you_mean(rehearsal, held)}")
+    return store.rehearsing(rehearsal) if rehearsal else store
 
 
 def promote(

@@ -61,6 +61,10 @@ class Store:
         """
         return Store(self.backend, name)
 
+    def rehearsals(self) -> list[str]:
+        """Names of those that have decided something."""
+        return sorted({key.split("/")[1] for key in self.keys("rehearsals/")})
+
     @classmethod
     def open(cls, url: str, cache: Path) -> Store:
         """The store at a URL: a folder's path, file:///folder or s3://bucket/prefix (cached under `cache`)."""

@@ -50,7 +50,7 @@ def roots(store: Store, active: dict[Key, Activity], now: float, others: Iterabl
 
 def _stores(store: Store) -> list[Store]:
     """What serves, and each rehearsal: its history may be rehearsed again, and is as much a history."""
-    return [store, *(store.rehearsing(name) for name in sorted({key.split("/")[1] for key in store.keys("rehearsals/")}))]
+    return [store, *(store.rehearsing(name) for name in store.rehearsals())]
 
 
 def _projects(store: Store, active: Iterable[Key]) -> set[str]:

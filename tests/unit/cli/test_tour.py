@@ -82,6 +82,16 @@ def test_from_raw_data_to_rollback(
     assert "promoted by a person: the floor was a joke" in told
     assert told.count("← champion") == 1
 
+    # a rehearsal decides for itself, and is looked at in the time of its data
+    assert cli("run", "toy", "--rehearsal", "spring", "--as-of", "2025-09-01").code == 0
+    [rehearsed] = cli("history", "toy", "--rehearsal", "spring", "--json").json
+    assert (rehearsed["kind"], rehearsed["version"]) == ("promotion", 1)
+    assert cli("history", "toy", "--rehearsal", "spring").out.startswith("2025-09-01 00:00  promotion")
+    assert len(cli("history", "toy", "--json").json) == len(kinds)
+    assert "No alarm yet" in cli("alarms", "toy", "--rehearsal", "spring").out
+    unknown = cli("history", "toy", "--rehearsal", "sprung")
+    assert (unknown.code, "did you mean 'spring'?" in unknown.err) == (2, True)
+
     # raw data: versions, and one of them brought back
     versions = cli("data", "status", "toy", "--json").json
     assert [1 in version["used_by"] for version in versions] == [True]
