@@ -56,7 +56,7 @@ PAGES = [
     *sorted((ROOT / "pipelines").rglob("*.md.template")),
 ]
 COMMAND = re.compile(
-    r"^ *(?P<program>(?:\.venv/bin/)?pipelines|make|(?:\.venv/bin/)?python -m) +(?P<words>[a-z].*?)(?: +#.*| *\|.*| +[a-z][^ ]*: .*)?$",
+    r"^ *(?P<program>(?:\.venv/bin/)?pipelines|make|(?:\.venv/bin/)?python -m) +(?P<words>[a-z].*?)(?: +#.*| *\|.*| +[a-z]\S*: .*)?$",
     re.MULTILINE,
 )
 
