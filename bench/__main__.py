@@ -1,6 +1,6 @@
 """Run benchmarks and print their tables; with --write, they replace the same tables in docs/benchmarks.md.
 
-Usage: python -m bench [--repeats N] [--only make_run|in_process|peers|dags|airflow_overhead|operations|page|loader|vision|drift] [--write]
+Usage: python -m bench [--repeats N] [--only SECTION]… [--write]; --help names the sections.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pipelines.cli.projects import Json, Name
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipelines.core.alarms import Event
     from pipelines.core.ledger import Entry
     from pipelines.core.settings import Settings
     from pipelines.core.store import Store
@@ -63,7 +64,7 @@ def show_history(
     for entry in entries:
         names = [alias for alias, version in aliases.items() if version == entry.version and newest[version] == entry.number]
         line = Text.assemble(
-            (f"{(rehearsal and entry.as_of) or entry.at:%Y-%m-%d %H:%M}  ", "dim"),
+            (f"{_when(entry, rehearsal)}  ", "dim"),
             (f"{entry.kind:<10}", f"bold {style[entry.kind]}"),
             f"version {entry.version} ({entry.candidate})" if entry.version is not None else entry.candidate,
             f" in place of version {entry.replaced}" if entry.replaced is not None else "",
@@ -73,7 +74,7 @@ def show_history(
         answer = f"; {entry.approval}" if entry.approval and entry.approval.approved else ""
         console.print(Text(f"                  {entry.why}{answer}; run {entry.run}", style="dim"), soft_wrap=True)
     if not entries:
-        console.print(f"Nothing yet. `pipelines run {project}` makes the first champion.")
+        console.print(f"Nothing yet. `pipelines run {project}{_option(rehearsal)}` makes the first champion.")
 
 
 def alarms(project: Name, rehearsal: Rehearsed = "", as_json: Json = False) -> None:
@@ -94,11 +95,12 @@ def alarms(project: Name, rehearsal: Rehearsed = "", as_json: Json = False) -> N
         return
     style = {"raised": "bold yellow", "suppressed": "dim", "claimed": "cyan", "answered": "bold green", "released": "bold red"}
     for event in events:
-        head = Text.assemble((f"{event.at:%Y-%m-%d %H:%M}  ", "dim"), (f"{event.kind:<11}", style[event.kind]))
+        head = Text.assemble((f"{_when(event, rehearsal)}  ", "dim"), (f"{event.kind:<11}", style[event.kind]))
         streams().result.print(head.append(", ".join(event.alarms)), soft_wrap=True)
         streams().result.print(Text(f"                  {event.why}; run {event.run}", style="dim"), soft_wrap=True)
     if not events:
-        streams().result.print(f"No alarm yet. `pipelines run {project} --monitor` compares the newest window with the champion.")
+        command = f"pipelines run {project} --monitor{_option(rehearsal)}"
+        streams().result.print(f"No alarm yet. `{command}` compares the newest window with the champion.")
 
 
 def _decided(project: str, rehearsal: str) -> Store:
@@ -112,6 +114,15 @@ def _decided(project: str, rehearsal: str) -> Store:
     if rehearsal and rehearsal not in (held := store.rehearsals()):
         raise ConfigError(f"there is no rehearsal {rehearsal!r}; {did_you_mean(rehearsal, held)}")
     return store.rehearsing(rehearsal) if rehearsal else store
+
+
+def _when(decided: Entry | Event, rehearsal: str) -> str:
+    """When something was decided; in a rehearsal, in the time of its data."""
+    return f"{(decided.as_of if rehearsal else None) or decided.at:%Y-%m-%d %H:%M}"
+
+
+def _option(rehearsal: str) -> str:
+    return f" --rehearsal {rehearsal}" if rehearsal else ""
 
 
 def promote(

@@ -156,8 +156,8 @@ class Monitor(Strict):
     """Alarms per window when nothing has changed, at most, over all channels and a champion's windows together: 0.02 is one in 50
     windows on average, about one in a year of weeks. `effect` makes them rarer, in large windows far rarer."""
     resamples: int = Field(500, ge=100)
-    """Windows drawn from the reference at each size to learn what no drift looks like, and half as many as the references that are
-    drawn to learn how often the chart alarms."""
+    """Windows drawn from the reference at each size to learn what no drift looks like; twice as many references are drawn to learn
+    how often the chart alarms."""
     effect: float = Field(0.05, ge=0)
     """Smallest effect worth an alarm: stability index less its expectation without drift. 0.05 is a shift of 0.22 standard
     deviations; the customary 0.1 misses a third of shifts of 0.3 in 3 of 30 columns at 200 rows, where this sees 92 %."""

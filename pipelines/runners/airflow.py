@@ -87,7 +87,10 @@ def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
         },
     ) as dag:
         running = next((stage for stage in graph.stages if stage.name == get_parsing_context().task_id), None)
-        _task(definition, graph, kind, running) if running else _tasks(definition, graph, kind)
+        if running:
+            _stage_task(definition, graph, kind, running)
+        else:
+            _tasks(definition, graph, kind)
     dag.params = _params(definition)  # last, for each task that is made gets a deep copy of what is there
     return dag
 
@@ -126,7 +129,7 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
         if stage.group not in groups:
             groups[stage.group] = TaskGroup(f"{stage.group}_stages", group_display_name=stage.group, prefix_group_id=False)
         with groups[stage.group]:
-            results[stage.name] = _task(definition, graph, kind, stage)
+            results[stage.name] = _stage_task(definition, graph, kind, stage)
         for parent in dict.fromkeys(map(graph.writer, stage.reads)):
             results[parent.name] >> results[stage.name]
     if kind == "training" and (approval := definition.deployment.approval):
@@ -142,7 +145,7 @@ def _tasks(definition: Definition, graph: Graph, kind: str) -> None:
         results[name] >> closed
 
 
-def _task(definition: Definition, graph: Graph, kind: str, stage: Stage) -> Any:
+def _stage_task(definition: Definition, graph: Graph, kind: str, stage: Stage) -> Any:
     """The task of a stage, mapped over the candidates where the stage is."""
     operator = _run_stage.override(
         task_id=stage.name,

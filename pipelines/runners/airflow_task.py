@@ -59,11 +59,11 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     try:
         if not node.stage.reads:
             _claim_alarms(session)
-        with ThreadPoolExecutor(1) as beside:  # it takes the first task a tenth of a second, as long as Airflow itself takes
+        with ThreadPoolExecutor(1) as beside:  # for the first task that is a tenth of a second, as long as Airflow itself takes
             opened = beside.submit(tracker.open, session)
             result = execute(session, node, _done(session, node), progress=watched.tell)
             records.remember(session, result)
-            opened.result()  # a tracker that is down has the task tried again
+            opened.result()  # a tracker that was down has the task tried again
         tell = partial(tracker.record, session, node, result)
         if tracker.reopened(session):  # nobody comes after this task who would tell the rest
             tell()

@@ -212,7 +212,7 @@ def g_test(window: Floats, rest: Floats) -> tuple[Floats, Floats]:
     """G and its surprise for pairs of rows of counts, (…, levels)."""
     deep = max(window.ndim, rest.ndim)
     # levels first: numpy adds up a few long rows many times faster than many short ones
-    first, second = (np.ascontiguousarray(np.moveaxis(np.array(side, ndmin=deep), -1, 0)) for side in (window, rest))
+    first, second = (np.ascontiguousarray(np.moveaxis(np.array(side, ndmin=deep, copy=None), -1, 0)) for side in (window, rest))
     both, n, m = first + second, first.sum(axis=0), second.sum(axis=0)
     apart = _entropy(first).sum(axis=0) + _entropy(second).sum(axis=0) - _entropy(both).sum(axis=0)
     g = np.maximum(2 * (apart + _entropy(n + m) - _entropy(n) - _entropy(m)), 0.0)

@@ -88,7 +88,7 @@ def test_from_raw_data_to_rollback(
     assert (rehearsed["kind"], rehearsed["version"]) == ("promotion", 1)
     assert cli("history", "toy", "--rehearsal", "spring").out.startswith("2025-09-01 00:00  promotion")
     assert len(cli("history", "toy", "--json").json) == len(kinds)
-    assert "No alarm yet" in cli("alarms", "toy", "--rehearsal", "spring").out
+    assert "`pipelines run toy --monitor --rehearsal spring`" in cli("alarms", "toy", "--rehearsal", "spring").out
     unknown = cli("history", "toy", "--rehearsal", "sprung")
     assert (unknown.code, "did you mean 'spring'?" in unknown.err) == (2, True)
 
