@@ -119,3 +119,12 @@ def test_a_library_that_is_missing_is_left_out() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["json"]
     assert "preload: no_such is left out: No module named 'no_such'" in done.stderr
+
+
+def test_what_libraries_warn_of_while_they_are_imported_is_not_in_the_schedulers_log(tmp_path: Path) -> None:
+    (tmp_path / "talkative.py").write_text("import warnings\nwarnings.warn('old', FutureWarning)\n")
+    plugin = str(ROOT / "plugins" / "preload.py")
+    code = f"import runpy; print(sorted(runpy.run_path({plugin!r})['preload'](('talkative',))))"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("['talkative']", "")
