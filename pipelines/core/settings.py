@@ -54,11 +54,11 @@ class Settings(BaseModel):
 
 
 def quiet_environment(environ: dict[str, str] | None = None) -> None:
-    """Switch off the telemetry of every library we use, and threads that spin while they wait, in `environ` (this process by
-    default). Threads obey only when their library is loaded afterwards.
+    """Switch off the telemetry of every library we use, threads that spin while they wait, and MLflow's long patience and
+    chatter, in `environ` (this process by default). Threads obey only when their library is loaded afterwards.
     """
     env = os.environ if environ is None else environ
-    for name, value in (NO_TELEMETRY | NO_SPINNING).items():
+    for name, value in (NO_TELEMETRY | NO_SPINNING | NO_PATIENCE).items():
         env.setdefault(name, value)
 
 
@@ -75,3 +75,12 @@ NO_TELEMETRY = {
 NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """OpenMP's threads sleep while they wait for each other. Spinning, the default, is a little quicker on idle cores; where another
 process wants the core, a network with two threads becomes ten times slower than with one."""
+
+NO_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""MLflow's client retries for four minutes by default; here whoever called retries, with backoff, and says so."""

@@ -24,15 +24,6 @@ from pipelines.core.settings import Settings, quiet_environment
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""MLflow's own defaults retry for four minutes; here whoever called retries, with backoff, and says so."""
-
 _PING_SECONDS = 3.0
 _ANSWERED_LATELY = 10.0
 _PULSE = 5.0
@@ -43,8 +34,6 @@ _answered: dict[tuple[int, str], float] = {}
 def connect(settings: Settings) -> MlflowClient:
     """A client of the tracking server or database, checked to answer. Raises InfrastructureError within seconds."""
     quiet_environment()
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     ping(settings.tracking)
     return _client(os.getpid(), settings.tracking)
 

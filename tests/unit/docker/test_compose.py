@@ -53,7 +53,7 @@ def test_every_setting_of_the_platform_that_can_move_elsewhere_is_moved() -> Non
     assert read - on_the_volume <= set(SETTINGS)
 
 
-def test_nothing_phones_home_and_no_thread_spins() -> None:
+def test_nothing_phones_home_no_thread_spins_and_nothing_waits_for_minutes() -> None:
     switches: dict[str, str] = {}
     quiet_environment(switches)
     assert {name: SETTINGS.get(name) for name in switches} == switches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pipelines.core.errors import ConfigError
 from pipelines.core.settings import Settings
 from pipelines.stack.environment import USERS, Ports, commands, full_environment, users
 from pipelines.stack.secrets import load_or_create, password, password_file
+from pipelines.tracking.client import connect
 
 
 def test_every_user_gets_a_password_of_their_own_before_airflow_would_print_one(tmp_path: Path) -> None:
@@ -60,3 +62,12 @@ def test_airflow_waits_for_the_one_writer_of_sqlite(settings: Settings, database
         found = made.get(f"AIRFLOW__DATABASE__{name}")
         assert (found is not None) is patient
         assert found is None or load_object(found.replace(".CONNECT", ":CONNECT"))["timeout"] > 5
+
+
+def test_what_a_client_sets_for_itself_is_no_other_stack(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` compares environments: a process that has tracked a run must find the stack it started before that unchanged."""
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    secrets = load_or_create(settings.home)
+    before = full_environment(settings, Ports(), secrets)
+    connect(settings)
+    assert full_environment(settings, Ports(), secrets) == before
