@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 _VALUES = ("JsonNode", "TypeNode")
-"""Nodes that stand for immutable values: whether two of them are one object is chance, so their id follows their content."""
+"""Nodes that stand for immutable values: whether two of them are one object is chance, so their id follows their content. All of
+it is text and truth values."""
 
 
 def canonical(content: bytes) -> bytes:
@@ -54,7 +55,8 @@ class _Renumbering:
         if isinstance(file := value.get("file"), str):
             result["file"] = self.files.setdefault(file, f"{len(self.files)}{PurePosixPath(file).suffix}")
         if "__id__" in value:
-            key = _without_ids(value) if value.get("__loader__") in _VALUES else value["__id__"]
+            plain = value.get("__loader__") in _VALUES
+            key = frozenset(item for item in value.items() if item[0] != "__id__") if plain else value["__id__"]
             result["__id__"] = self.ids.setdefault(key, len(self.ids) + 1)
         return result
 

@@ -129,29 +129,40 @@ class Skops:
         (path / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def read(self, path: Path) -> Any:
-        import zipfile
-
         file = path / "model.skops"
         try:
             content = file.read_bytes()
-            unknown = self._unknown(content)
-        except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{file} is not a model this platform wrote ({error}); it was not loaded") from error
-        if unknown:
-            raise DataError(
-                f"{file} asks to build {', '.join(unknown)}; only types on the project's own list are built, so it was not "
-                "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
-            )
+        except FileNotFoundError as error:
+            raise _not_ours(file, error) from error
         try:
             return skops_io().loads(content, trusted=sorted(self.trusted))
         except Exception as error:  # whatever a type's own state setter raises
-            raise DataError(
-                f"{file} could not be rebuilt: {error}. It was written with {_written_with(path)}; "
-                "reproduce the model with the libraries installed here, or install those"
-            ) from error
+            raise self._refusal(file, content, error) from error
+
+    def _refusal(self, file: Path, content: bytes, error: Exception) -> DataError:
+        """Why a file could not be loaded, for people."""
+        import zipfile
+
+        try:
+            unknown = self._unknown(content)
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as damage:
+            return _not_ours(file, damage)
+        if unknown:
+            return DataError(
+                f"{file} asks to build {', '.join(unknown)}; only types on the project's own list are built, so it was not "
+                "loaded. If the model is yours, add them to model_codec = Skops(trusted=(...))"
+            )
+        return DataError(
+            f"{file} could not be rebuilt: {error}. It was written with {_written_with(file.parent)}; "
+            "reproduce the model with the libraries installed here, or install those"
+        )
 
     def _unknown(self, content: bytes) -> list[str]:
         return [name for name in skops_io().get_untrusted_types(data=content) if name not in self.trusted]
+
+
+def _not_ours(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} is not a model this platform wrote ({error}); it was not loaded")
 
 
 def _written_with(path: Path) -> str:
