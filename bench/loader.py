@@ -21,8 +21,7 @@ from torch import Tensor
 from bench.measure import Timing
 from pipelines.core.contract import Training
 from pipelines.parts.vision.augment import augment
-from pipelines.parts.vision.device import images as as_floats
-from pipelines.parts.vision.device import threads
+from pipelines.parts.vision.device import ready, threads
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.reading import stream
@@ -124,7 +123,7 @@ def _batches(images: Images, how: Augmentation) -> None:
     pixels, place = torch.from_numpy(images.pixels), torch.device("cpu")
     draws = torch.Generator().manual_seed(0)
     for rows in torch.split(torch.randperm(len(images), generator=draws), BATCH):
-        augment(as_floats(pixels.index_select(0, rows), place), how, draws)
+        augment(ready(pixels.index_select(0, rows), place), how, draws)
 
 
 def _epoch(images: Images) -> float:

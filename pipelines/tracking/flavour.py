@@ -43,9 +43,14 @@ class Served:
         return self.project.answer(self.model, data, self.project.predict(self.model, data))
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
-        """What MLflow calls: the answers as a table."""
+        """What MLflow calls: the answers as a table. Raises DataError when a table came with no column that the model takes."""
         import pandas
 
+        if isinstance(model_input, pandas.DataFrame) and not len(model_input.columns):  # MLflow drops the rows with the columns
+            raise DataError(
+                f"none of the columns that {self.project.name} takes were sent, so there is nothing to answer; send rows as in the "
+                "model's input example, and a table without rows with its columns"
+            )
         return pandas.DataFrame(self.answers(model_input))
 
 

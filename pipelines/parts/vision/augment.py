@@ -25,10 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipelines.parts.vision.images import LUMA
 from pipelines.parts.vision.recipe import Augmentation
 
-LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
 ERASED = (0.02, 0.33)
 """Smallest and largest share of a picture that is erased (Zhong et al. 2020, table 1, up to 0.4)."""
 ASPECT = 0.3

@@ -179,7 +179,10 @@ def _border(image: Image.Image) -> float:
 def _plain(image: Image.Image, mode: str, ground: int) -> Image.Image:
     """8 bits of grey or RGB, whatever the picture was made of."""
     if image.mode.startswith("I"):  # also "I;16" and its byte orders
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        values, clear = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(_eight_bits(values))
+        if clear is not None:  # the grey level that is to be seen through
+            image.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if image.mode == "F":
         raise Unreadable("holds fractions, whose black and white nobody states; expected 8 or 16 bits a channel")
     if image.has_transparency_data:

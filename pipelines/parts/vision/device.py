@@ -63,7 +63,7 @@ def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def images(pixels: Tensor, place: torch.device) -> Tensor:
+def ready(pixels: Tensor, place: torch.device) -> Tensor:
     """Pixels (n, c, h, w), uint8, as networks take them: float32, 0..1, channels last in memory where there are several."""
     return pixels.to(place).to(torch.float32, memory_format=torch.channels_last).div_(255)
 

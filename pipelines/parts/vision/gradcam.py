@@ -24,7 +24,7 @@ def heat(net: Network, images: Images, classes: NDArray[np.integer[Any]]) -> NDA
     """
     net.eval()
     place = next(net.parameters()).device
-    pixels = device.images(torch.from_numpy(images.pixels), place)
+    pixels = device.ready(torch.from_numpy(images.pixels), place)
     wanted = torch.from_numpy(np.asarray(classes, dtype=np.int64)).to(place)[:, None]
     with torch.no_grad():
         maps = net.maps(pixels)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
@@ -27,7 +29,7 @@ class Hub(Backbone):
         name = _name(architecture)
         config = _configuration(name, architecture.config)
         with _loading(name):
-            backbone = _auto().from_config(config)
+            backbone = _auto().from_config(config, dtype=torch.float32)  # not that of its files, which may be half of it
         if backbone.main_input_name != "pixel_values":
             raise ConfigError(f"architecture.name: {name!r} is a {config.model_type}, which takes no pictures; name a backbone")
         size = getattr(config, "image_size", None)
@@ -38,6 +40,8 @@ class Hub(Backbone):
         features = config.hidden_sizes[-1] if hasattr(config, "hidden_sizes") else config.hidden_size
         super().__init__(architecture.model_copy(update=complete), features, classes, channels)
         self.backbone = backbone
+        self.token = any(name.endswith("cls_token") for name, _ in backbone.named_parameters())
+        """Whether a transformer keeps a token for the whole picture, which comes before those of the patches."""
         resizes = "interpolate_pos_encoding" in inspect.signature(backbone.forward).parameters
         self.options: dict[str, bool] = {"interpolate_pos_encoding": True} if resizes else {}
 
@@ -47,16 +51,15 @@ class Hub(Backbone):
         last: Tensor = self.backbone(x, **self.options).last_hidden_state
         if last.ndim == 4:
             return last
-        patch = self.backbone.config.patch_size
-        height, width = x.shape[2] // patch, x.shape[3] // patch
-        return last[:, -height * width :].transpose(1, 2).reshape(len(x), -1, height, width)
+        side = math.isqrt(last.shape[1])  # pictures are square, and the few other tokens come first
+        return last[:, -side * side :].transpose(1, 2).reshape(len(x), -1, side, side)
 
     def pool(self, x: Tensor) -> Tensor:
-        """What the backbone itself pools; of a transformer the class token."""
+        """What the backbone itself pools; of a transformer the token of the whole picture, or else the mean over its patches."""
         out = self.backbone(self.prepare(x), **self.options)
         last: Tensor = out.last_hidden_state
         if last.ndim == 3:
-            return last[:, 0]
+            return last[:, 0] if self.token else last.mean(1)
         pooled: Tensor | None = getattr(out, "pooler_output", None)
         return last.mean((2, 3)) if pooled is None else pooled.flatten(1)
 

@@ -19,6 +19,8 @@ UNKNOWN = -1
 """Label of an image that has none."""
 TRAIN, TEST = 0, 1
 """Folds: the images their publisher means for training, and those meant for testing."""
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True, eq=False)

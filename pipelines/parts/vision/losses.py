@@ -12,13 +12,16 @@ from pipelines.core.errors import ConfigError, did_you_mean
 
 EFFECTIVE = 0.999
 """Beta of the effective number of samples: from about 1,000 rows on, more rows of a class count little more."""
+SURE = 1e-7
+"""Least doubt that focus sees: the gradient of a power below 1 is infinite at 0."""
 
 
 class Loss(nn.Module):
-    """Mean over the rows of w_y Σ_k t_k (1 - p_k)^focus (-log p_k), divided by the mean weight.
+    """Mean over the rows of w_y Σ_k t_k (1 - p_k)^focus (-log p_k).
 
-    t is the label, with `smoothing` of it spread evenly over all classes; w the class weights. focus = 0 is cross-entropy;
-    above, rows the network is sure of and right about count less (focal loss, Lin et al. 2017, eq. 4).
+    t is the label, with `smoothing` of it spread evenly over all classes; w the class weights, which are 1 on average over the
+    training rows (not over these: the mean over a batch is then that of its parts). focus = 0 is cross-entropy; above, rows the
+    network is sure of and right about count less (focal loss, Lin et al. 2017, eq. 4).
     """
 
     weights: Tensor | None
@@ -32,13 +35,10 @@ class Loss(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """The loss of logits (n, classes), float32, for labels (n,), int64."""
         log_p = functional.log_softmax(logits, dim=1)
-        surprise = -log_p * (1 - log_p.exp()) ** self.focus if self.focus else -log_p
+        surprise = -log_p * (-torch.expm1(log_p)).clamp_min(SURE) ** self.focus if self.focus else -log_p
         of_label = surprise.gather(1, label[:, None]).squeeze(1)
         each = (1 - self.smoothing) * of_label + self.smoothing * surprise.mean(1)
-        if self.weights is None:
-            return each.mean()
-        weight = self.weights[label]
-        return (each * weight).sum() / weight.sum()
+        return each.mean() if self.weights is None else (each * self.weights[label]).mean()
 
 
 def class_weights(label: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32] | None:

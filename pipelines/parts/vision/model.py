@@ -78,13 +78,9 @@ class VisionModel:
         cls, net: Network, classes: Sequence[str], features: Floats, valid_features: Floats, valid_label: NDArray[np.int64]
     ) -> VisionModel:
         """A trained network with its axes from `features` of training images and its temperature from validation images."""
-        import torch
-
         from pipelines.parts.vision.calibration import temperature
-        from pipelines.parts.vision.device import one_thread
 
-        with one_thread(), torch.inference_mode():
-            logits = net.head(torch.from_numpy(valid_features)).numpy()
+        logits = _headed(net, valid_features)
         return cls(net, tuple(classes), round(temperature(logits, valid_label), DECIMALS), Projection.of(features))
 
     @property
@@ -100,18 +96,26 @@ class VisionModel:
         """(rows, classes), each row sums to 1."""
         return softmax(self.logits(images) / np.float32(self.temperature))
 
-    def features(self, images: Images) -> Floats:
-        """What the head sees: (rows, d)."""
-        return features_of(self.net, images)
-
-    def embeddings(self, images: Images) -> Floats:
-        """Features on the axes of the projection: (rows, AXES)."""
-        return self.projection(self.features(images))
+    def watched(self, images: Images) -> tuple[Floats, Floats]:
+        """Probabilities (rows, classes), and features on the axes of the projection (rows, AXES), in one pass."""
+        features = features_of(self.net, images)
+        return softmax(_headed(self.net, features) / np.float32(self.temperature)), self.projection(features)
 
 
 def features_of(net: Network, images: Images) -> Floats:
     """What the head of a network sees: (rows, d)."""
     return run(net, images, net.embed, net.head.in_features)
+
+
+def _headed(net: Network, features: Floats) -> Floats:
+    """Logits of features: (rows, classes)."""
+    import torch
+
+    from pipelines.parts.vision.device import one_thread
+
+    with one_thread(), torch.inference_mode():
+        logits: Floats = net.head(torch.from_numpy(features)).numpy()
+    return logits
 
 
 def run(net: Network, images: Images, compute: Callable[[Tensor], Tensor], width: int) -> Floats:
@@ -122,8 +126,7 @@ def run(net: Network, images: Images, compute: Callable[[Tensor], Tensor], width
     """
     import torch
 
-    from pipelines.parts.vision.device import images as ready
-    from pipelines.parts.vision.device import pool, threads
+    from pipelines.parts.vision.device import pool, ready, threads
 
     place = next(net.parameters()).device
     net.eval()

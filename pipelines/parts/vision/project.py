@@ -31,7 +31,7 @@ from pipelines.core.evidence import Criterion
 from pipelines.parts.evaluation import multiclass
 from pipelines.parts.splitting import assign
 from pipelines.parts.vision.decoding import Invert
-from pipelines.parts.vision.images import UNKNOWN, Images, ImagesCodec, hashes
+from pipelines.parts.vision.images import TEST, TRAIN, UNKNOWN, Images, ImagesCodec, hashes
 from pipelines.parts.vision.model import VisionModel, VisionModelCodec
 from pipelines.parts.vision.quality import quality
 
@@ -66,11 +66,11 @@ class VisionProject(Project[Images, VisionModel]):
         there before: a monitoring window (one with a start) then never shows a model what it learned from.
         """
         images = self.images(raw)
-        aside = np.flatnonzero(images.fold == 1)
+        aside = np.flatnonzero(images.fold == TEST)
         if not len(aside):
             return images.take(np.asarray(window.positions(len(images)), dtype=np.intp))
         arrived = aside[np.asarray(window.positions(len(aside)), dtype=np.intp)]
-        before = np.flatnonzero(images.fold == 0) if window.start is None else np.array([], dtype=np.intp)
+        before = np.flatnonzero(images.fold == TRAIN) if window.start is None else np.array([], dtype=np.intp)
         return images.take(np.sort(np.concatenate([before, arrived])))
 
     def read(self, rows: Any) -> Images:
@@ -88,9 +88,9 @@ class VisionProject(Project[Images, VisionModel]):
     def split(self, data: Images, params: Split, seed: int) -> Splits[Images]:
         """Stratified by class; equal images stay on one side. The publisher's test images are the test set where there are
         any, and `params.test` then says nothing."""
-        given = bool((data.fold == 1).any())
+        given = bool((data.fold == TEST).any())
         shares = {"valid": params.valid} if given else {"test": params.test, "valid": params.valid}
-        free = np.flatnonzero(data.fold == 0)
+        free = np.flatnonzero(data.fold == TRAIN)
         part = np.full(len(data), "test", dtype="<U5")
         part[free] = assign(hashes(data.pixels)[free], data.label[free], shares, seed)
         splits = {name: data.take(np.flatnonzero(part == name)) for name in ("train", "valid", "test")}
@@ -180,8 +180,7 @@ class VisionProject(Project[Images, VisionModel]):
 
     def watch(self, model: VisionModel, data: Images) -> Arrays:
         """Image quality, where the images lie among the training images (`embedding.…`), and what the model says of them."""
-        probability = model.probability(data)
-        embedded = model.embeddings(data)
+        probability, embedded = model.watched(data)
         return {
             **quality(data),
             **{f"embedding.{axis}": embedded[:, axis].astype(float) for axis in range(embedded.shape[1])},

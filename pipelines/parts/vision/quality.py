@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.parts.vision.images import Images
+from pipelines.parts.vision.images import LUMA, Images
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""What red, green and blue add to the brightness that people see (ITU-R BT.601)."""
 CHUNK = 1 << 22
 """Pixels worked on at once, so that memory stays bounded."""
 
@@ -38,7 +36,9 @@ def greys(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     rows = max(1, CHUNK // max(1, int(np.prod(pixels.shape[1:]))))
     for start in range(0, len(pixels), rows):
         part = pixels[start : start + rows].astype(np.float32)
-        yield np.einsum("nchw,c->nhw", part, LUMA) if part.shape[1] == len(LUMA) else part.mean(axis=1)
+        yield (
+            np.einsum("nchw,c->nhw", part, np.array(LUMA, dtype=np.float32)) if part.shape[1] == len(LUMA) else part.mean(axis=1)
+        )
 
 
 def _laplacian(grey: NDArray[np.float32]) -> NDArray[np.float32]:

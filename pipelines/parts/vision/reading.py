@@ -126,7 +126,9 @@ def _unwrapped(source: Any, form: Form) -> tuple[Any, Form]:
         return _known(source), form
     if KEY not in source:
         raise Unreadable(f"has no {KEY!r}; found {', '.join(map(repr, source)) or 'nothing'}")
-    invert = source.get("invert", form.invert)
+    invert = source.get("invert")
+    if invert is None or invert != invert:  # a table has NaN where a row says nothing
+        invert = form.invert
     if not isinstance(invert, bool) and invert != "border":
         raise Unreadable(f"says invert: {invert!r}; expected true, false or 'border'")
     picture = source[KEY]

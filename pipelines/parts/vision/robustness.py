@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST = 2000
 SEVERITIES = range(6)
 """0 is the image as it is."""
+SHOWN = (0, 1, 3, 5)
+"""Those that people are shown."""
 
 Floats = NDArray[np.float32]
 
@@ -138,10 +140,10 @@ def draw(folder: Path, found: Mapping[str, Floats], images: Images, seed: int) -
     table(folder, "robustness", ("model", "severity", *CORRUPTIONS), rows)
 
 
-def _strip(images: Images, name: str, seed: int, severities: Sequence[int] = (0, 1, 3, 5)) -> NDArray[np.uint8]:
+def _strip(images: Images, name: str, seed: int) -> NDArray[np.uint8]:
     """The first image at some severities, side by side: (height, width, 3)."""
     one = images.take([0])
-    worse = [corrupt(one, name, severity, seed).pixels[0] for severity in severities]
+    worse = [corrupt(one, name, severity, seed).pixels[0] for severity in SHOWN]
     line = np.concatenate(worse, axis=2)
     return np.moveaxis(np.broadcast_to(line, (3, *line.shape[1:])), 0, -1)
 

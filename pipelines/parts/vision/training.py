@@ -25,7 +25,7 @@ from pipelines.core.contract import Training
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.parts.vision import checkpoints
 from pipelines.parts.vision.augment import augment
-from pipelines.parts.vision.device import device, images, mixed, precision
+from pipelines.parts.vision.device import device, mixed, precision, ready
 from pipelines.parts.vision.images import Images
 from pipelines.parts.vision.losses import Loss, class_weights
 from pipelines.parts.vision.network import Network
@@ -105,9 +105,10 @@ class _Loop:
         self, net: Network, train: Images, valid: Images, recipe: Recipe, training: Training, groups: Sequence[Group]
     ) -> None:
         self.recipe, self.training, self.groups = recipe, training, groups
-        self.file = training.workdir / f"training-{_identity(net, train, valid, recipe, training, groups)}.safetensors"
         self.place = device()
         self.precision = precision(recipe.precision, self.place)
+        how = [recipe.model_dump(), training.seed, self.place.type, self.precision]
+        self.file = training.workdir / f"training-{_identity(net, train, valid, groups, how)}.safetensors"
         self.net = net.to(self.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net) if recipe.average else self.net
         """What is judged and kept."""
@@ -163,6 +164,8 @@ class _Loop:
                 self.report(number, total / number, right, started)
         trained = time.perf_counter() - started
         valid_loss, valid_accuracy = judge(self.average, *self.valid, self.precision, self.shards.pool.map)
+        if not math.isfinite(valid_loss):  # the last step spoilt the weights, and no step comes after it that would notice
+            self.give_up(valid_loss, "on the validation images", self.rate(now.step - 1))
         self.schedule.observe(valid_loss)
         now.epoch += 1
         if (valid_accuracy, -valid_loss) > (now.best, -now.best_loss):
@@ -184,7 +187,7 @@ class _Loop:
 
     def step(self, rows: Tensor, draws: torch.Generator) -> tuple[float, int]:
         """One step of the optimiser: the loss before it, and how many of the rows were right."""
-        x = images(self.pixels.index_select(0, rows), self.place)
+        x = ready(self.pixels.index_select(0, rows), self.place)
         x = augment(x, self.recipe.augmentation, draws).contiguous(memory_format=torch.channels_last)
         label = self.label.index_select(0, rows).to(self.place)
         rate = self.rate(self.progress.step)
@@ -193,7 +196,7 @@ class _Loop:
         done = self.shards.gradient(self.compute, x, label)
         loss = sum(part for part, _ in done)
         if not math.isfinite(loss):
-            self.give_up(loss, rate)
+            self.give_up(loss, f"step {self.progress.step % self.steps + 1} of {self.steps}", rate)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip, foreach=True)
         self.optimiser.step()
@@ -228,12 +231,11 @@ class _Loop:
                 part.train(learns).requires_grad_(learns)
         self.shards.follow()
 
-    def give_up(self, loss: float, rate: float) -> None:
+    def give_up(self, loss: float, where: str, rate: float) -> None:
         kept = f"the state after epoch {self.progress.epoch} is kept in {self.file}" if self.progress.epoch else "nothing is kept"
         raise ConfigError(
-            f"the loss is {loss} in epoch {self.progress.epoch + 1}, step {self.progress.step % self.steps + 1} of {self.steps}, "
-            f"at learning rate {rate:.3g}; {kept}. Lower rate, set clip (1.0 is a start), lengthen warmup or set precision: float32 "
-            "for this candidate in params.yaml"
+            f"the loss is {loss} in epoch {self.progress.epoch + 1}, {where}, at learning rate {rate:.3g}; {kept}. Lower rate, set "
+            "clip (1.0 is a start), lengthen warmup or set precision: float32 for this candidate in params.yaml"
         )
 
     def report(self, step: int, loss: float, right: int, started: float, more: str = "") -> None:
@@ -286,7 +288,7 @@ def judge(
 
     def part(x: Tensor, y: Tensor) -> tuple[float, int]:
         with torch.inference_mode(), mixed(precision, place):
-            logits, truth = net(images(x, place)).float(), y.to(place)
+            logits, truth = net(ready(x, place)).float(), y.to(place)
             return float(functional.cross_entropy(logits, truth, reduction="sum")), int((logits.argmax(1) == truth).sum())
 
     done = list(each(part, torch.split(pixels, JUDGED), torch.split(label, JUDGED)))
@@ -319,10 +321,10 @@ def _refuse(train: Images, valid: Images, net: Network) -> None:
             )
 
 
-def _identity(net: Network, train: Images, valid: Images, recipe: Recipe, training: Training, groups: Sequence[Group]) -> str:
-    """A short name for all that decides the outcome: weights to start from, images, recipe, seed, groups."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
-    digest.update(repr([training.seed, [(len(group.parameters()), group.scale, group.start) for group in groups]]).encode())
+def _identity(net: Network, train: Images, valid: Images, groups: Sequence[Group], how: Sequence[Any]) -> str:
+    """A short name for all that decides the outcome: network and weights to start from, images, groups, and how it is trained."""
+    learning = [(len(group.parameters()), group.scale, group.start) for group in groups]
+    digest = hashlib.sha256(repr([net.architecture.model_dump(), learning, how]).encode())
     for name, tensor in net.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     for part in (train, valid):
@@ -342,8 +344,8 @@ def _floats(net: nn.Module) -> list[Tensor]:
 
 
 def _like(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """A state of the optimiser laid out in memory like its parameter; counts of steps as they are."""
-    return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+    """A state of the optimiser where its parameter is, and laid out in memory like it; counts of steps have no layout."""
+    return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor.to(parameter.device)
 
 
 def _number(seed: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.core.config import Strict
 from pipelines.parts.vision.idx import pair, read_idx
-from pipelines.parts.vision.images import Images
+from pipelines.parts.vision.images import TEST, TRAIN, Images
 from pipelines.parts.vision.project import VisionProject
 from pipelines.parts.vision.transfer import FineTuned, FromScratch, Frozen
 
@@ -26,7 +26,7 @@ class FashionProject(VisionProject):
 
     def images(self, raw: Path) -> Images:
         """The authors' training images, then their test images."""
-        return Images.concat([_images(raw, "train", fold=0), _images(raw, "t10k", fold=1)])
+        return Images.concat([_images(raw, "train", TRAIN), _images(raw, "t10k", TEST)])
 
 
 def _images(raw: Path, name: str, fold: int) -> Images:

@@ -22,14 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.config import Params, Split, Strict, validated
+from pipelines.core.config import Params, Strict, validated
 from pipelines.core.contract import Training
 from pipelines.core.errors import PipelineError
 from pipelines.core.execution import Session, execute
 from pipelines.core.run import Run
 from pipelines.data.sources import fetch_resource
 from pipelines.parts.evaluation import multiclass
-from pipelines.parts.vision.images import Images
+from pipelines.parts.splitting import assign
+from pipelines.parts.vision.images import Images, hashes
 from pipelines.parts.vision.recipe import Augmentation
 from pipelines.projects.fashion import CLASSES, FashionProject
 
@@ -38,6 +39,8 @@ WAYS = {"from scratch": "cnn", "frozen": "frozen", "fine-tuned": "finetuned"}
 """What a way is called, and the candidate of params.yaml it is."""
 STEPS = 240
 """Fewest steps of a training, for every way alike: an epoch of a hundred images is two batches, in which nothing learns."""
+VALID = 0.2
+"""Share of an experiment's images that validates."""
 RARE = 0.05
 """Share of its images that a rare class keeps."""
 
@@ -79,7 +82,7 @@ class Study:
 
     def predictions(self, way: Any, images: Images, seed: int) -> NDArray[np.floating[Any]]:
         """Probabilities of the test images by a model that has learned from these."""
-        parts = FashionProject().split(images, Split(valid=0.2, test=0.2), seed)
+        train, valid = divided(images, seed)
         with tempfile.TemporaryDirectory() as folder:
             training = Training(
                 seed=seed,
@@ -93,7 +96,7 @@ class Study:
                 workdir=Path(folder),
                 resource=lambda name: fetch_resource(name, self.session.settings, Path(folder) / name).folder,
             )
-            model = way.fit(parts.train, parts.valid, training, CLASSES).model
+            model = way.fit(train, valid, training, CLASSES).model
         return np.asarray(model.probability(self.test))
 
     def metrics(self, way: Any, images: Images, seed: int) -> dict[str, float]:
@@ -166,6 +169,12 @@ def repeated(study: Study, way: Strict, size: int, rare: bool = False) -> dict[s
         images = study.sample(size, seed)
         runs.append(study.metrics(way, thinned(images, seed) if rare else images, seed))
     return {metric: np.array([run[metric] for run in runs]) for metric in runs[0]}
+
+
+def divided(images: Images, seed: int) -> tuple[Images, Images]:
+    """What is trained on and what validates, stratified; equal images stay together."""
+    part = assign(hashes(images.pixels), images.label, {"valid": VALID}, seed)
+    return images.take(np.flatnonzero(part == "train")), images.take(np.flatnonzero(part == "valid"))
 
 
 def thinned(images: Images, seed: int) -> Images:

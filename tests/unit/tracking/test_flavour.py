@@ -12,6 +12,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.models.utils import _enforce_schema
 
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Session
@@ -61,6 +62,15 @@ def test_columns_are_declared_by_name_only() -> None:
         ("plan", "Any", False),
         ("months", "Any", False),
     ]
+
+
+def test_rows_whose_columns_the_model_does_not_take_are_not_answered_with_nothing(toy_session: Callable[..., Session]) -> None:
+    """MLflow passes on the columns it knows: of rows that have none of them, nothing."""
+    example = pd.DataFrame({"image": ["a"]})
+    signature = flavour._signature(example, pd.DataFrame({"p": [0.5]}))
+    passed_on = _enforce_schema(pd.DataFrame({"picture": ["a", "b"]}), signature.inputs)
+    with pytest.raises(DataError, match="none of the columns that toy takes were sent"):
+        flavour.Served(toy_session().project, None).predict(passed_on)
 
 
 def test_a_changed_file_is_refused_before_it_is_read(model: Path) -> None:

@@ -45,7 +45,7 @@ def test_threads_are_the_usable_cores(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_images_are_scaled_and_laid_out_for_convolutions() -> None:
     pixels = torch.tensor([[[[0, 51], [102, 255]]] * 3], dtype=torch.uint8)
-    ready = device.images(pixels, cpu())
+    ready = device.ready(pixels, cpu())
     assert torch.equal(ready[0, 0], torch.tensor([[0, 51], [102, 255]]) / 255)
     assert ready.is_contiguous(memory_format=torch.channels_last)
     assert pixels.dtype == torch.uint8

@@ -89,6 +89,26 @@ def test_a_transformer_takes_pictures_of_another_size(tmp_path: Path) -> None:
     assert build(Architecture(name=f"hub:{tmp_path / 'vit'}"), 3, 1).architecture.resolution == 32
 
 
+def test_a_transformer_without_a_token_for_the_whole_picture_has_the_mean_of_its_patches(tmp_path: Path) -> None:
+    import transformers as t
+
+    config = t.SwinConfig(image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=2)
+    t.SwinModel(config).save_pretrained(tmp_path / "swin")
+    net, x = loaded(tmp_path / "swin"), torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        patches = net.backbone(net.prepare(x)).last_hidden_state
+        assert torch.equal(net.embed(x), patches.mean(1))
+        assert torch.equal(net.maps(x).flatten(2), patches.transpose(1, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_checkpoint_in_half_precision_learns_on_in_full(tmp_path: Path, dtype: torch.dtype) -> None:
+    backbone("resnet").to(dtype).save_pretrained(tmp_path / "resnet")
+    net = loaded(tmp_path / "resnet")
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
+    assert net(torch.rand(2, 1, 32, 32)).shape == (2, 3)
+
+
 def test_the_depths_are_the_whole_network(saved: Path) -> None:
     net = loaded(saved)
     parts = net.depths()

@@ -21,8 +21,16 @@ def test_smoothing_and_weights_are_as_in_torch() -> None:
     smooth = functional.cross_entropy(LOGITS, LABEL, label_smoothing=0.1)
     assert float(Loss(smoothing=0.1)(LOGITS, LABEL)) == pytest.approx(float(smooth))
     weights = np.array([1, 2, 3, 0.5, 1], dtype=np.float32)
-    weighted = functional.cross_entropy(LOGITS, LABEL, torch.from_numpy(weights))
+    weighted = functional.cross_entropy(LOGITS, LABEL, torch.from_numpy(weights), reduction="none").mean()
     assert float(Loss(weights)(LOGITS, LABEL)) == pytest.approx(float(weighted))
+
+
+def test_a_batch_in_parts_has_the_loss_of_the_whole_batch() -> None:
+    """Whoever divided by the weights of a part would count the rows of a part without rare ones more."""
+    loss = Loss(class_weights(np.repeat([0, 1, 2], [90, 9, 1]), 3, "balanced"))
+    logits, label = LOGITS[:, :3], LABEL % 3
+    parts = zip(logits.tensor_split(3), label.tensor_split(3), strict=True)
+    assert sum(float(loss(x, y)) * len(y) for x, y in parts) / len(label) == pytest.approx(float(loss(logits, label)))
 
 
 def test_focus_counts_what_is_already_right_less() -> None:
@@ -33,6 +41,13 @@ def test_focus_counts_what_is_already_right_less() -> None:
     kept = [float(Loss(focus=2)(one, zero) / Loss()(one, zero)) for one in (sure, unsure)]
     assert kept[0] < 0.001
     assert kept[1] == pytest.approx(0.25)
+
+
+def test_focus_below_one_leaves_a_gradient_where_the_network_is_sure() -> None:
+    sure = torch.tensor([[40.0, 0.0]], requires_grad=True)
+    Loss(focus=0.5)(sure, torch.tensor([0])).backward()
+    assert sure.grad is not None
+    assert torch.isfinite(sure.grad).all()
 
 
 def test_balanced_weights_make_all_classes_weigh_the_same() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.core.errors import DataError
 from pipelines.parts.vision import model as module
-from pipelines.parts.vision.model import AXES, Projection, VisionModel, VisionModelCodec, softmax
+from pipelines.parts.vision.model import AXES, Projection, VisionModel, VisionModelCodec, features_of, softmax
 from pipelines.parts.vision.networks import build
 from pipelines.parts.vision.recipe import Architecture
 from tests.unit.parts.vision.stripes import CLASSES, stripes
@@ -24,7 +24,7 @@ def model() -> VisionModel:
     images = stripes()
     net = build(Architecture(width=4), 3, 1, seed=3).eval()
     net.normalise(images.pixels)
-    features = module.features_of(net, images)
+    features = features_of(net, images)
     return VisionModel.of(net, CLASSES, features, features, images.label)
 
 
@@ -53,7 +53,7 @@ def test_features_do_not_depend_on_the_number_of_threads(model: VisionModel, mon
     features = []
     for count in ("1", "2", "3"):
         monkeypatch.setenv("OMP_NUM_THREADS", count)
-        features.append(model.features(images))
+        features.append(features_of(model.net, images))
     assert all(np.array_equal(each, features[0]) for each in features[1:])
     assert torch.get_num_threads() == before
 
@@ -69,12 +69,19 @@ def test_predicting_changes_nothing_even_when_the_network_was_left_training(mode
 def test_no_images_give_no_rows(model: VisionModel) -> None:
     nothing = stripes().take([])
     assert model.logits(nothing).shape == model.probability(nothing).shape == (0, 3)
-    assert model.features(nothing).shape == (0, model.net.head.in_features)
-    assert model.embeddings(nothing).shape == (0, AXES)
+    assert features_of(model.net, nothing).shape == (0, model.net.head.in_features)
+    assert [part.shape for part in model.watched(nothing)] == [(0, 3), (0, AXES)]
+
+
+def test_what_is_watched_are_the_probabilities_and_the_embeddings(model: VisionModel) -> None:
+    images = stripes(seed=4)
+    probability, embedded = model.watched(images)
+    assert np.allclose(probability, model.probability(images), rtol=1e-4, atol=1e-6)
+    assert np.array_equal(embedded, model.projection(features_of(model.net, images)))
 
 
 def test_embeddings_are_centred_uncorrelated_and_ordered(model: VisionModel) -> None:
-    embedded = model.embeddings(stripes()).astype(np.float64)
+    embedded = model.watched(stripes())[1].astype(np.float64)
     assert embedded.shape == (60, AXES)
     assert np.abs(embedded.mean(0)).max() < 1e-3 * embedded.std()
     covariance = np.cov(embedded.T)
@@ -111,7 +118,7 @@ def test_a_model_comes_back_the_same_and_as_the_same_bytes(model: VisionModel, t
     codec.write(read, tmp_path / "two")
     images = stripes(seed=4)
     assert np.array_equal(read.probability(images), model.probability(images))
-    assert np.array_equal(read.embeddings(images), model.embeddings(images))
+    assert np.array_equal(read.watched(images)[1], model.watched(images)[1])
     assert (read.classes, read.temperature, read.architecture) == (CLASSES, model.temperature, model.architecture)
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["model.json", "model.safetensors"]
     for name in ("model.json", "model.safetensors"):

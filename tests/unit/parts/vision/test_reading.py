@@ -129,6 +129,11 @@ def test_a_transparent_colour_of_a_palette(article: NDArray[np.uint8]) -> None:
     assert set(np.unique(one(file_of(picture, transparency=0)))) == {0, 10}, "white, but transparent"
 
 
+def test_a_transparent_grey_of_sixteen_bits(article: NDArray[np.uint8]) -> None:
+    picture = Image.fromarray(np.where(article > 0, 65535, 2570).astype(np.uint16))
+    assert set(np.unique(one(file_of(picture, transparency=65535)))) == {0, 10}, "white, but transparent"
+
+
 # size and turn ----------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +198,13 @@ def test_invert_when_asked(article: NDArray[np.uint8]) -> None:
     assert np.array_equal(one({"image": negative, "invert": True})[0], article)
     assert np.array_equal(one({"image": negative, "invert": False}, invert=True)[0], negative)
     assert np.array_equal(one(negative)[0], negative), "and never unless asked"
+
+
+def test_only_some_rows_of_a_table_say_whether_to_invert(article: NDArray[np.uint8]) -> None:
+    """A table has NaN where a row says nothing: that row is as the project has it."""
+    content = file_of(Image.fromarray(article))
+    found = read_images(pd.DataFrame([{"image": content}, {"image": content, "invert": True}]), GREY).pixels
+    assert np.array_equal(found[:, 0], [article, 255 - article])
 
 
 @pytest.mark.parametrize("ground", [0, 255])

@@ -286,6 +286,13 @@ def test_a_slower_group_moves_less(tmp_path: Path) -> None:
     assert distances[1] < 0.1 * distances[0]
 
 
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"mirrored": True}, {"resolution": 16}])
+def test_networks_that_differ_in_no_weight_do_not_share_a_checkpoint(tmp_path: Path, options: dict[str, Any]) -> None:
+    run(tmp_path, changed(QUICK, epochs=1))
+    run(tmp_path, changed(QUICK, epochs=1), **options)
+    assert len(list(tmp_path.glob("training-*"))) == 2
+
+
 # what goes wrong --------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +317,24 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(tmp_path: 
     tensors, state = checkpoints.load(file)
     assert state["epoch"] == 2
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+    assert weights(run(tmp_path, whole)) == weights(run(tmp_path / "whole", whole))
+
+
+def test_weights_spoilt_by_the_last_step_of_an_epoch_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, step = changed(QUICK, epochs=3, average=0.0), module._Loop.step
+
+    def spoils(self: Any, rows: torch.Tensor, draws: torch.Generator) -> tuple[float, int]:
+        done = step(self, rows, draws)
+        if self.progress.step == 2 * self.steps:
+            self.net.head.bias.data.fill_(math.nan)
+        return done
+
+    with monkeypatch.context() as once:
+        once.setattr(module._Loop, "step", spoils)
+        with pytest.raises(
+            ConfigError, match=r"the loss is nan in epoch 2, on the validation images, .* after epoch 1 is kept in"
+        ):
+            run(tmp_path, whole)
     assert weights(run(tmp_path, whole)) == weights(run(tmp_path / "whole", whole))
 
 

@@ -56,7 +56,7 @@ def test_every_way_gives_a_calibrated_model_the_same_each_time(way: str, tmp_pat
         assert (tmp_path / "model0" / name).read_bytes() == (tmp_path / "model1" / name).read_bytes()
     model, valid = fits[0].model, stripes(seed=1)
     assert model.classes == CLASSES
-    assert model.embeddings(valid).std(0)[0] > 0
+    assert model.watched(valid)[1].std(0)[0] > 0
     assert fits[0].curve
     loss = [
         -np.log(np.maximum(one.probability(valid)[np.arange(60), valid.label], 1e-12)).mean()

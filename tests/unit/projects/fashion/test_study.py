@@ -14,7 +14,7 @@ from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.parts.vision.images import Images
 from pipelines.projects.fashion import study as experiments
-from pipelines.projects.fashion.study import Study, interval, thinned
+from pipelines.projects.fashion.study import Study, divided, interval, thinned
 
 
 def levels(rows: int, seed: int) -> Images:
@@ -35,6 +35,11 @@ def test_a_sample_has_as_many_of_each_class_and_differs_by_seed(study: Study) ->
     assert np.bincount(one.label).tolist() == [10] * 10
     assert (one.pixels != other.pixels).any()
     assert (study.sample(100, 0).pixels == one.pixels).all()
+
+
+def test_one_in_five_validates_and_all_others_are_learned_from(study: Study) -> None:
+    train, valid = divided(study.sample(100, 0), seed=0)
+    assert (len(train), np.bincount(valid.label).tolist()) == (80, [2] * 10)
 
 
 def test_every_second_class_becomes_rare() -> None:
