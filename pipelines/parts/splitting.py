@@ -51,7 +51,14 @@ def assign(units: NDArray[Any], strata: NDArray[Any], shares: Mapping[str, float
 
 
 def by_time(times: NDArray[Any], shares: Split) -> tuple[Positions, Positions, Positions]:
-    """The earliest rows train, later ones validate, the latest test; rows of one instant stay together."""
+    """The earliest rows train, later ones validate, the latest test; rows of one instant stay together.
+
+    Raises DataError for rows without a time, which belong nowhere.
+    """
+    if missing := int(pd.isna(times).sum()):
+        raise DataError(
+            f"{missing:,} of {len(times):,} rows have no time, by which they are split; drop them in validation (nullable=False)"
+        )
     ranks = pd.Series(times).rank(method="min", pct=False).to_numpy() - 1
     share = ranks / max(len(times), 1)
     first_test, first_valid = 1 - shares.test, 1 - shares.test - shares.valid

@@ -38,7 +38,7 @@ def rows_can_be_taken(subject: Subject) -> None:
 
 @check
 def nothing_later_is_read(subject: Subject) -> None:
-    """An earlier window gives no more rows than a later one, and a window before all data is refused or empty."""
+    """An earlier window gives no more rows than a later one, none is from after its end, and one without rows is refused or empty."""
     from pipelines.data import replay
 
     project, plan = subject.project, subject.params.replay
@@ -48,6 +48,9 @@ def nothing_later_is_read(subject: Subject) -> None:
         assert fewer < project.count(subject.data), (
             f"half way through the replay there are {fewer} rows, as many as at its end; load must select window.positions"
         )
+    if (newest := project.newest(subject.data)) is not None:
+        _nothing_after(subject, newest - timedelta(microseconds=1))
+        _nothing_after(subject, newest - timedelta(days=30))
     empty = Window(start=today(), end=today(), positions=lambda rows: [])
     try:
         found = project.count(project.load(subject.raw, empty))
@@ -55,6 +58,17 @@ def nothing_later_is_read(subject: Subject) -> None:
         assert str(error), "the DataError for a window without rows says nothing"
     else:
         assert found == 0, f"an empty window gives {found} rows"
+
+
+def _nothing_after(subject: Subject, end: datetime) -> None:
+    """A window that ends then, and chooses no positions, holds no row from that instant on."""
+    try:
+        newest = subject.project.newest(subject.project.load(subject.raw, Window(start=None, end=end)))
+    except DataError:  # there is nothing so early
+        return
+    assert newest is None or newest < end, (
+        f"of a window that ends {end:%Y-%m-%d %H:%M} the newest row is of {newest:%Y-%m-%d %H:%M}"
+    )
 
 
 @check

@@ -32,6 +32,17 @@ def fitting_does_not_see_the_test_rows(subject: Subject) -> None:
 
 
 @check
+def features_are_fitted_on_training_rows_only(subject: Subject) -> None:
+    """Other validation rows give the same features for the training and the test rows."""
+    splits, project = subject.splits, subject.project
+    half = list(range(project.count(splits.valid) // 2, -1, -1))
+    altered = subject.features(Splits(splits.train, project.take(splits.valid, half), splits.test)).splits
+    for name in ("train", "test"):
+        same = subject.data_digest(getattr(altered, name)) == subject.data_digest(getattr(subject.featured.splits, name))
+        assert same, f"features of the {name} rows change with the validation rows; fit them on splits.train"
+
+
+@check
 def shuffled_labels_give_chance(subject: Subject) -> None:
     """With labels shuffled before the split, no candidate does better than chance on the test rows."""
     rng = np.random.default_rng(subject.params.seed)

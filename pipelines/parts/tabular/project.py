@@ -51,8 +51,17 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
     """Columns that say which rows belong together (a household, a patient): such rows are never split up. Without any, rows
     with equal inputs belong together."""
     time: ClassVar[str | None] = None
-    """Column with the row's time. If there is one, windows filter by it and splits run forward in time."""
+    """Column with the row's time. If there is one, windows filter by it and splits run forward in time; then there can be no
+    `group_by`, for groups with rows on both sides of an instant can be kept together only against time."""
     data_codec: Codec[pd.DataFrame] = Parquet()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.time is not None and cls.group_by:
+            raise ConfigError(
+                f"{cls.__name__} has both time ({cls.time!r}) and group_by ({', '.join(cls.group_by)}); rows are split by one of "
+                "them: leave the other out, or write a split of your own that drops what lies on both sides"
+            )
 
     # what a project says ------------------------------------------------------------------------------------------------
 

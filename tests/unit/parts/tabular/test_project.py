@@ -62,6 +62,17 @@ def test_load_and_split_by_time(tmp_path: Path) -> None:
     assert train["at"].max() < valid["at"].min() <= valid["at"].max() < test["at"].min()
 
 
+def test_rows_without_a_time_are_not_split_by_it() -> None:
+    data = pd.DataFrame({"at": [pd.Timestamp("2024-01-01", tz="UTC"), pd.NaT] * 10, "y": range(20)})
+    with pytest.raises(DataError, match="10 of 20 rows have no time, by which they are split"):
+        Timed().split(data, Split(), 7)
+
+
+def test_a_table_is_split_by_time_or_by_groups() -> None:
+    with pytest.raises(ConfigError, match=r"has both time \('at'\) and group_by \(family\); rows are split by one of them"):
+        type("Both", (Timed,), {"group_by": ("family",)})
+
+
 def test_load_without_the_time_column(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("y\n1\n")
     with pytest.raises(DataError, match="no column 'at', which says when a row is from"):
