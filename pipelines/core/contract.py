@@ -255,6 +255,13 @@ class Project(ABC, Generic[Data, Model]):
     def slices(self, data: Data) -> Mapping[str, Sequence[int]]:
         """Groups to be judged on their own: 'contract=Two year' to the positions of its rows."""
 
+    def units(self, data: Data) -> Sequence[Any] | None:
+        """What each row belongs to, one label a row, where rows depend on each other: a customer, a household, a week. Intervals
+        are then drawn in whole units, for so many rows of a few customers say no more than the customers do. None: each row is
+        on its own.
+        """
+        return None
+
     @abstractmethod
     def figures(self, evidence: Evidence[Data, Model], folder: Path) -> None:
         """Draw PNG figures into `folder`, and numbers for `dvc plots` as CSV under `folder/plots`."""

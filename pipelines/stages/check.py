@@ -228,6 +228,7 @@ class Comparison:
             {"champion": self.predictions},
             resamples=asked.bootstrap,
             seed=self.context.params.seed,
+            units=self.context.project.units(self.labelled),
         )
         found = drawn.estimate("champion", asked.metric, asked.confidence)
         return Performance(**about, found=found, why="" if found else f"{asked.metric} is undefined on these rows")

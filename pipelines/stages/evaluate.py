@@ -71,6 +71,7 @@ class Trial:
         self.project, self.params = context.project, context.params
         self.test = context.read("test")
         self.truth: Arrays = self.project.truth(self.test)
+        self.units = self.project.units(self.test)
         self.models: dict[str, Any] = context.read("model")
         self.fits: dict[str, Any] = context.read("fit")
         settings = validated(self.project.score_params, self.params.score, "params.yaml, section 'score'")
@@ -116,10 +117,11 @@ class Trial:
 
     @cached_property
     def resampled(self) -> Resampled:
-        return self._resample(self.truth, self.predictions)
+        return self._resample(self.truth, self.predictions, self.units)
 
-    def _resample(self, truth: Arrays, predictions: Mapping[str, Arrays]) -> Resampled:
-        return resample(self.score, truth, predictions, resamples=self.params.evaluate.bootstrap, seed=self.params.seed)
+    def _resample(self, truth: Arrays, predictions: Mapping[str, Arrays], units: Sequence[Any] | None) -> Resampled:
+        asked = self.params
+        return resample(self.score, truth, predictions, resamples=asked.evaluate.bootstrap, seed=asked.seed, units=units)
 
     @cached_property
     def ranking(self) -> list[str]:
@@ -173,7 +175,8 @@ class Trial:
             metrics = {}
             if rows:
                 winner = {"winner": take(self.predictions[self.ranking[0]], positions)}
-                drawn = self._resample(take(self.truth, positions), winner)
+                units = None if self.units is None else [self.units[position] for position in positions]
+                drawn = self._resample(take(self.truth, positions), winner, units)
                 metrics = drawn.estimates("winner", self.params.evaluate.confidence)
             judged = rows >= self.params.gates.slice_rows
             found.append(evidence.Slice(name=name, rows=rows, metrics=metrics, judged=judged))

@@ -70,6 +70,8 @@ FAULTS = [
     ("bad_rows_are_refused", "except (TypeError, ValueError) as error", "except KeyError as error", "not DataError"),
     ("answers_are_plain", '{"probability": float(p)}', '{"probability": np.float32(p)}', "float32 is not JSON serializable"),
     ("slices_are_positions", "np.flatnonzero(right).tolist(),", "[10**9],", "names rows beyond"),
+    ("units_are_one_label_a_row", "def probes(self)", "def units(self, data):\n        return [1, 2]\n\n    def probes(self)",
+     "units gives 2 labels for"),
     ("watch_gives_channels", '"x0": data["x"][:, 0]', '"x0": data["x"]', "channel 'x0' has shape"),
     ("figures_are_drawn", '(folder / "pixel.png").write_bytes(_PIXEL)', "pass", "no PNG"),
     ("exports_are_judged", "def probes(self)", 'def export(self, evidence, folder):\n        return ["small"]\n\n    def probes(self)',

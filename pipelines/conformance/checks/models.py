@@ -141,6 +141,18 @@ def slices_are_positions(subject: Subject) -> None:
 
 
 @check
+def units_are_one_label_a_row(subject: Subject) -> None:
+    """Rows that depend on each other are named by one label a row, the same each time; or each row is on its own."""
+    units = subject.project.units(subject.test)
+    if units is None:
+        return
+    rows = subject.project.count(subject.test)
+    assert len(units) == rows, f"units gives {len(units)} labels for {rows} rows"
+    assert list(units) == list(subject.project.units(subject.test) or ()), "the same rows have other units the second time"
+    assert len(set(units)) > 1, "all test rows are one unit, so nothing can be said of other units; give the test set several"
+
+
+@check
 def watch_gives_channels(subject: Subject) -> None:
     """`watch` gives one-dimensional channels, one value a row, numbers or strings, also for raw rows."""
     model = subject.fits[subject.candidates[0]].model

@@ -18,7 +18,7 @@ A project on a table says its schema, its row-wise features, its candidates and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -53,6 +53,9 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
     time: ClassVar[str | None] = None
     """Column with the row's time. If there is one, windows filter by it and splits run forward in time; then there can be no
     `group_by`, for groups with rows on both sides of an instant can be kept together only against time."""
+    block: ClassVar[timedelta | None] = None
+    """Span of `time` whose rows depend on each other, such as a week of days that resemble their neighbours: intervals are drawn
+    in whole spans."""
     data_codec: Codec[pd.DataFrame] = Parquet()
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -62,6 +65,8 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
                 f"{cls.__name__} has both time ({cls.time!r}) and group_by ({', '.join(cls.group_by)}); rows are split by one of "
                 "them: leave the other out, or write a split of your own that drops what lies on both sides"
             )
+        if cls.block is not None and cls.time is None:
+            raise ConfigError(f"{cls.__name__} has a block of {cls.block}, which is a span of time, and names no column of time")
 
     # what a project says ------------------------------------------------------------------------------------------------
 
@@ -210,6 +215,15 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         parsed = settle(parse(data, self.schema, without=self.schema.ids).frame, self.schema)
         needed = [n for n in self.schema.features if n in parsed.columns and not self.schema[n].nullable]
         return self._featured(parsed[parsed[[target, *needed]].notna().all(axis=1)].reset_index(drop=True))
+
+    def units(self, data: pd.DataFrame) -> Sequence[Any] | None:
+        """The group of each row, or its span of time; see `group_by` and `block`."""
+        if self.group_by:
+            return self._units(data)  # type: ignore[no-any-return]
+        if self.time is None or self.block is None:
+            return None
+        since = pd.to_datetime(data[self.time], utc=True) - pd.Timestamp(0, tz="UTC")
+        return (since // self.block).tolist()
 
     def newest(self, data: pd.DataFrame) -> datetime | None:
         """The latest readable time in the column `time`."""

@@ -48,6 +48,41 @@ def test_intervals_cover_as_often_as_they_say(rows):
     assert 0.9 - 3 * math.sqrt(0.9 * 0.1 / 500) - 0.005 <= covered <= 0.9 + 3 * math.sqrt(0.9 * 0.1 / 500) + 0.005
 
 
+def test_intervals_of_rows_that_depend_on_each_other_are_drawn_in_units():
+    """Forty customers with ten rows each, which share most of what they are: rows drawn one by one would cover about half."""
+    random, score = np.random.default_rng(5), mean
+    units, covered = np.repeat(np.arange(40), 10), {True: 0, False: 0}
+    for seed in range(200):
+        values = random.normal(size=40)[units] + random.normal(scale=0.5, size=400)
+        for grouped in covered:
+            truth, predictions = {"y": np.zeros(400)}, {"m": {"p": values}}
+            drawn = resample(score, truth, predictions, resamples=200, seed=seed, units=units if grouped else None)
+            found = drawn.estimate("m", "mean", 0.9)
+            covered[grouped] += found.low <= 0 <= found.high
+    assert covered[True] / 200 == pytest.approx(0.9, abs=0.06)
+    assert covered[False] / 200 < 0.65
+
+
+def test_each_unit_is_drawn_with_all_of_its_rows():
+    units, seen = ["b", "a", "b", "c", "a", "b"], []
+
+    def rows(truth, predictions):
+        seen.append(truth["row"].tolist())
+        return {"rows": float(len(truth["row"]))}
+
+    drawn = resample(rows, {"row": np.arange(6)}, {"m": {"p": np.zeros(6)}}, resamples=50, seed=1, units=units)
+    assert (drawn.rows, drawn.units) == (6, 3)
+    for one in seen[1:]:
+        assert len({one.count(row) for row in (0, 2, 5)}) == len({one.count(row) for row in (1, 4)}) == 1
+        assert one.count(0) + one.count(1) + one.count(3) == 3
+
+
+def test_units_of_one_row_are_rows():
+    truth, models = sample(100)
+    drawn = [resample(ranked, truth, models, resamples=50, seed=3, units=units) for units in (None, range(100))]
+    assert drawn[0].estimates("a", 0.9) == drawn[1].estimates("a", 0.9)
+
+
 def test_a_higher_confidence_gives_a_wider_interval():
     values = np.random.default_rng(1).normal(size=100)
     narrow, wide = estimate(values, 1, 0.8), estimate(values, 1, 0.99)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +66,22 @@ def test_rows_without_a_time_are_not_split_by_it() -> None:
     data = pd.DataFrame({"at": [pd.Timestamp("2024-01-01", tz="UTC"), pd.NaT] * 10, "y": range(20)})
     with pytest.raises(DataError, match="10 of 20 rows have no time, by which they are split"):
         Timed().split(data, Split(), 7)
+
+
+def test_rows_of_one_span_of_time_are_one_unit() -> None:
+    days = pd.DataFrame({"at": pd.date_range("2024-01-01", periods=10, tz="UTC"), "y": range(10)})
+    assert Timed().units(days) is None
+    weekly = type("Weekly", (Timed,), {"block": timedelta(days=7)})().units(days)
+    assert weekly is not None
+    assert [list(weekly).count(unit) for unit in dict.fromkeys(weekly)] == [3, 7], "counted from 1970, which began on a Thursday"
+    with pytest.raises(ConfigError, match=r"has a block of 7 days, .* and names no column of time"):
+        type("Timeless", (Families,), {"block": timedelta(days=7)})
+
+
+def test_rows_of_one_group_are_one_unit() -> None:
+    units = Families().units(pd.DataFrame({"family": ["a", "b", "a"], "x": [1.0, 2.0, 3.0], "y": ["a", "b", "a"]}))
+    assert units is not None
+    assert units[0] == units[2] != units[1]
 
 
 def test_a_table_is_split_by_time_or_by_groups() -> None:
