@@ -91,7 +91,7 @@ def _dates(session: Session, since: str | None, until: str | None, every: int) -
     if replay is None and not (since and until):
         raise ConfigError(f"{session.run.project} has no replay in params.yaml, so say which span: --from DATE --to DATE")
     start = datetime.combine(replay.start, time(), UTC) if replay else datetime.now(UTC)
-    first = _utc(parse_as_of(since)) if since else start + (replay.window if replay else 1) * week
+    first = _utc(parse_as_of(since)) if since else start + session.params.window * week
     last = _utc(parse_as_of(until)) if until else start + (replay.weeks if replay else 0) * week
     return [first + number * every * week for number in range(max(0, (last - first) // (every * week) + 1))]
 

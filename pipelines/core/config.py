@@ -76,8 +76,6 @@ class Replay(Strict):
     weeks: int = Field(gt=0)
     backlog: float = Field(0.5, ge=0, lt=1)
     """Share of the rows that is there at the start."""
-    window: int = Field(1, gt=0)
-    """Weeks in one monitoring window."""
     order: Literal["shuffled", "file"] = "shuffled"
     """Rows arrive in an order drawn by the seed, or as they stand in the file, which must then be by time."""
 
@@ -175,6 +173,8 @@ class Params(Strict):
     labels_after: int = Field(0, ge=0)
     """Weeks from a row until its label is known. Rows younger than this train no model; monitoring judges labels and performance
     on the newest window that is so old."""
+    window: int = Field(1, gt=0)
+    """Weeks in one monitoring window."""
     validation: Validation = Validation()
     split: Split = Split()
     features: dict[str, Any] = Field(default_factory=dict)

@@ -226,7 +226,7 @@ MONITORING = (
             Output("outcomes", "data", doc="The newest rows whose labels are known."),
             Output("window_info", "json", show="artifact"),
         ),
-        params=("seed", "ingest", "replay", "labels_after"),
+        params=("seed", "ingest", "replay", "labels_after", "window"),
         looks_at=("as_of", "own_files", "champion"),
     ),
     Stage(

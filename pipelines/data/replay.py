@@ -51,32 +51,31 @@ class Span:
     last: int
 
 
-def window(replay: Replay | None, as_of: datetime, seed: int, newest: bool = False, *, back: int = 0, windows: int = 1) -> Window:
+def window(replay: Replay | None, as_of: datetime, seed: int, weeks: int = 0, *, back: int = 0, windows: int = 1) -> Window:
     """What a run as of a date may see.
 
-    Without `newest`, everything that has arrived. With it, the last `replay.window` weeks that are over (one week where
-    there is no replay); after the replay's end its weeks start over. `back` ends that many windows earlier, `windows` takes
-    so many in one.
+    Without `weeks`, everything that has arrived. With them, the last so many: those that are over of a replay, whose weeks start
+    over after its end; else those before `as_of`. `back` ends that many windows earlier, `windows` takes so many in one.
 
     Raises DataError when nothing can have arrived by then, naming the first date with data.
     """
-    span = _span(replay, as_of, newest, back, windows)
+    span = _span(replay, as_of, weeks, back, windows)
     if replay is None:
         return Window(span.start, span.end)
     plan = replay
     if span.last < span.first:
         raise DataError(
-            f"no data as of {as_of:%Y-%m-%d}: the first rows arrive on {_earliest(plan, newest):%Y-%m-%d}; "
+            f"no data as of {as_of:%Y-%m-%d}: the first rows arrive on {_earliest(plan, weeks):%Y-%m-%d}; "
             "choose a later as_of, or an earlier replay.start in params.yaml"
         )
 
     def positions(rows: int) -> NDArray[np.int64]:
         import numpy as np
 
-        weeks = arrival_weeks(rows, plan, seed)
-        wanted = {_cycled(week, plan) for week in range(span.first, span.last + 1)} if newest else range(plan.weeks + 1)
-        there = np.isin(weeks, list(wanted)) if newest else weeks <= span.last
-        return np.flatnonzero(there)
+        arrived = arrival_weeks(rows, plan, seed)
+        if not weeks:
+            return np.flatnonzero(arrived <= span.last)
+        return np.flatnonzero(np.isin(arrived, [_cycled(week, plan) for week in range(span.first, span.last + 1)]))
 
     return Window(span.start, span.end, positions)
 
@@ -89,12 +88,12 @@ def labelled(replay: Replay | None, as_of: datetime, weeks: int) -> datetime:
     return max(known, min(as_of, _start(replay))) if replay else known
 
 
-def describe(replay: Replay | None, as_of: datetime, newest: bool = False) -> dict[str, Any]:
-    """The window as plain values: equal for two dates exactly when the windows hold the same rows.
+def describe(replay: Replay | None, as_of: datetime) -> dict[str, Any]:
+    """The window of all that has arrived, as plain values: equal for two dates exactly when the windows hold the same rows.
 
     Once a replay is over, `as_of` no longer shows in it.
     """
-    span = _span(replay, as_of, newest, back=0, windows=1)
+    span = _span(replay, as_of, weeks=0, back=0, windows=1)
     plain: dict[str, Any] = {
         "start": span.start.isoformat() if span.start else None,
         "end": span.end.isoformat(),
@@ -115,19 +114,19 @@ def restarted(replay: Replay | None, as_of: datetime) -> bool:
     return replay is not None and _weeks_over(replay, as_of) > replay.weeks
 
 
-def _span(replay: Replay | None, as_of: datetime, newest: bool, back: int, windows: int) -> Span:
+def _span(replay: Replay | None, as_of: datetime, weeks: int, back: int, windows: int) -> Span:
     if replay is None:
-        end = as_of - back * WEEK
-        return Span(end - windows * WEEK if newest else None, end, 0, 0)
+        end = as_of - back * weeks * WEEK
+        return Span(end - windows * weeks * WEEK if weeks else None, end, 0, 0)
     start = _start(replay)
     over = _weeks_over(replay, as_of)
-    if not newest:
+    if not weeks:
         last = min(over, replay.weeks)
         # before the first rows there is nothing to see: an empty span
         first = 0 if last > 0 or (last == 0 and replay.backlog > 0) else last + 1
         return Span(None, start + max(last, 0) * WEEK, first, last)
-    last = over - back * replay.window
-    first = max(1, last - windows * replay.window + 1)
+    last = over - back * weeks
+    first = max(1, last - windows * weeks + 1)
     return Span(start + (first - 1) * WEEK, start + max(last, first - 1) * WEEK, first, last)
 
 
@@ -144,5 +143,5 @@ def _cycled(week: int, replay: Replay) -> int:
     return (week - 1) % replay.weeks + 1
 
 
-def _earliest(replay: Replay, newest: bool) -> datetime:
-    return _start(replay) + (WEEK if newest or replay.backlog == 0 else timedelta(0))
+def _earliest(replay: Replay, weeks: int) -> datetime:
+    return _start(replay) + (WEEK if weeks or replay.backlog == 0 else timedelta(0))

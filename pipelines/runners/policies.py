@@ -177,9 +177,9 @@ def _value(week: Week) -> float:
 
 def _block(asked: Asked) -> int:
     """Windows that share rows: neighbours within so many are drawn together."""
-    replay = asked.session("never", asked.dates[0], "training").params.replay
+    weeks = asked.session("never", asked.dates[0], "training").params.window
     step = (asked.dates[1] - asked.dates[0]).days / 7
-    return max(1, round((replay.window if replay else 1) / step))
+    return max(1, round(weeks / step))
 
 
 def _year(name: str, weeks: list[Week], measured: dict[str, NDArray[np.float64]], first: str, block: int) -> Year:

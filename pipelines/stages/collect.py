@@ -19,7 +19,7 @@ USUAL = 4
 def collect(context: Context) -> dict[str, Any]:
     """The rows of the newest window, and what it is. Raises DataError for an empty window, naming the nearest with data."""
     params, run, project = context.params, context.run, context.project
-    window = replay.window(params.replay, run.as_of, params.seed, newest=True)
+    window = replay.window(params.replay, run.as_of, params.seed, params.window)
     fetched = sources.fetch(
         params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
     )
@@ -53,7 +53,7 @@ def _outcomes(context: Context, raw: Path, newest: Any) -> tuple[Any, dict[str, 
     params, run, project = context.params, context.run, context.project
     known = run.as_of - params.labels_after * replay.WEEK
     try:
-        window = replay.window(params.replay, known, params.seed, newest=True)
+        window = replay.window(params.replay, known, params.seed, params.window)
     except DataError:  # it lies before the first rows
         return project.labelled(project.take(newest, [])), {"window": None, "start": None, "rows": 0}
     rows = project.labelled(project.load(raw, window) if params.labels_after else newest)
@@ -65,7 +65,7 @@ def _usual_rows(context: Context, raw: Path, window: Window) -> float | None:
     """Rows in the windows before, per window; None where there were none."""
     params, run, project = context.params, context.run, context.project
     try:
-        before = replay.window(params.replay, run.as_of, params.seed, newest=True, back=1, windows=USUAL)
+        before = replay.window(params.replay, run.as_of, params.seed, params.window, back=1, windows=USUAL)
     except DataError:  # this is the first
         return None
     if before.start is None or window.start is None:
@@ -79,7 +79,7 @@ def _nearest(context: Context, raw: Path) -> str:
     params, run, project = context.params, context.run, context.project
 
     def window(**which: int) -> Window:
-        return replay.window(params.replay, run.as_of, params.seed, newest=True, **which)
+        return replay.window(params.replay, run.as_of, params.seed, params.window, **which)
 
     def holds(back: int) -> bool:
         """Whether any of the windows up to `back` windows ago has rows."""

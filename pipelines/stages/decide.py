@@ -53,7 +53,7 @@ def judge(project: str, window: str, drift: Drift, known: Iterable[Verdict] = ()
     if faults := [f"{finding.name} {finding.found}" for finding in drift.quality if not finding.passed]:
         return Verdict(**shown, outcome="data quality", recommendation=f"look at the source, not at the model: {_listed(faults)}")
     if drift.p_value is None:
-        advice = "wait for more rows, or widen replay.window or lower monitor.rows"
+        advice = "wait for more rows, or widen window or lower monitor.rows"
         return Verdict(**shown, outcome="too small to judge", recommendation=advice)
     alone = Verdict(**shown, outcome="no drift", advice=_advice(drift), p_value=drift.p_value, limit=drift.limit)
     return concluded(alone, known)

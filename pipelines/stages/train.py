@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipelines.core.config import Strict, validated
 from pipelines.core.contract import Training
@@ -81,11 +82,17 @@ def _place(context: Context) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _alone(lock):
             yield context.workdir
             return
-        folder.mkdir(exist_ok=True)  # the process that had the lock before may just have removed it
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alone(lock: TextIO) -> bool:
+    """Whether the lock is ours, and still the one that others find: who had it before may just have removed it with its folder."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+    except (BlockingIOError, FileNotFoundError):
+        return False

@@ -20,8 +20,8 @@ plans = st.builds(
     start=st.just(START.date()),
     weeks=st.integers(1, 60),
     backlog=st.floats(0, 0.95),
-    window=st.integers(1, 6),
 )
+widths = st.integers(1, 6)
 rows_counts = st.integers(0, 400)
 seeds = st.integers(0, 2**31)
 hours = st.integers(0, 24 * 7 * 80)
@@ -52,15 +52,15 @@ def test_what_has_arrived_stays(plan: Replay, rows: int, seed: int, first: int, 
     assert seen(plan, early, seed, rows) <= seen(plan, late, seed, rows)
 
 
-@given(plans, rows_counts, seeds, hours)
-def test_nothing_later_than_as_of_is_read(plan: Replay, rows: int, seed: int, hour: int) -> None:
+@given(plans, widths, rows_counts, seeds, hours)
+def test_nothing_later_than_as_of_is_read(plan: Replay, width: int, rows: int, seed: int, hour: int) -> None:
     as_of = START + timedelta(hours=hour)
     weeks = replay.arrival_weeks(rows, plan, seed)
     expected = {row for row in range(rows) if START + int(weeks[row]) * WEEK <= as_of}
     if plan.backlog or as_of >= START + WEEK:
         assert seen(plan, as_of, seed, rows) == expected
         assert replay.window(plan, as_of, seed).end <= as_of
-    newest = seen(plan, as_of, seed, rows, newest=True)
+    newest = seen(plan, as_of, seed, rows, weeks=width)
     if as_of < START + plan.weeks * WEEK:
         assert newest <= expected
 
@@ -75,22 +75,22 @@ def test_equal_descriptions_mean_equal_rows(plan: Replay, rows: int, seed: int, 
     assert (replay.describe(plan, a) == replay.describe(plan, over)) == (a >= over), "a finished replay knows no date"
 
 
-@given(plans, rows_counts, seeds)
-def test_newest_windows_tile_the_replay(plan: Replay, rows: int, seed: int) -> None:
+@given(plans, widths, rows_counts, seeds)
+def test_newest_windows_tile_the_replay(plan: Replay, width: int, rows: int, seed: int) -> None:
     over = START + plan.weeks * WEEK
-    count = -(-plan.weeks // plan.window)
-    tiles = [seen(plan, over, seed, rows, newest=True, back=back) for back in range(count)]
+    count = -(-plan.weeks // width)
+    tiles = [seen(plan, over, seed, rows, weeks=width, back=back) for back in range(count)]
     arriving = {row for row, week in enumerate(replay.arrival_weeks(rows, plan, seed)) if week}
     assert set().union(*tiles) == arriving
     assert sum(map(len, tiles)) == len(arriving)
-    assert seen(plan, over, seed, rows, newest=True, windows=count) == arriving
+    assert seen(plan, over, seed, rows, weeks=width, windows=count) == arriving
 
 
-@given(plans, rows_counts, seeds, st.integers(0, 200))
-def test_after_the_end_the_weeks_start_over(plan: Replay, rows: int, seed: int, extra: int) -> None:
-    as_of = START + (plan.weeks + plan.window + extra) * WEEK
-    again = seen(plan, as_of, seed, rows, newest=True)
-    assert again == seen(plan, as_of + plan.weeks * WEEK, seed, rows, newest=True)
+@given(plans, widths, rows_counts, seeds, st.integers(0, 200))
+def test_after_the_end_the_weeks_start_over(plan: Replay, width: int, rows: int, seed: int, extra: int) -> None:
+    as_of = START + (plan.weeks + width + extra) * WEEK
+    again = seen(plan, as_of, seed, rows, weeks=width)
+    assert again == seen(plan, as_of + plan.weeks * WEEK, seed, rows, weeks=width)
     assert replay.restarted(plan, as_of)
     assert not replay.restarted(plan, START + plan.weeks * WEEK)
     assert seen(plan, as_of, seed, rows) == set(range(rows)), "training sees all rows then"
@@ -101,7 +101,7 @@ def test_before_the_first_rows_the_first_date_is_named() -> None:
     with pytest.raises(DataError, match="no data as of 2025-01-05: the first rows arrive on 2025-01-06; choose a later as_of"):
         replay.window(plan, datetime(2025, 1, 5, tzinfo=UTC), 1)
     with pytest.raises(DataError, match="the first rows arrive on 2025-01-13"):
-        replay.window(plan, datetime(2025, 1, 8, tzinfo=UTC), 1, newest=True)
+        replay.window(plan, datetime(2025, 1, 8, tzinfo=UTC), 1, weeks=1)
     without = plan.model_copy(update={"backlog": 0.0})
     with pytest.raises(DataError, match="the first rows arrive on 2025-01-13"):
         replay.window(without, datetime(2025, 1, 8, tzinfo=UTC), 1)
@@ -111,5 +111,7 @@ def test_data_with_dates_of_their_own_get_the_span() -> None:
     as_of = datetime(2025, 3, 3, tzinfo=UTC)
     assert replay.window(None, as_of, 1).start is None
     assert replay.window(None, as_of, 1).end == as_of
-    assert replay.label(replay.window(None, as_of, 1, newest=True, back=1)) == "2025-02-17..2025-02-24"
+    assert replay.label(replay.window(None, as_of, 1, weeks=1, back=1)) == "2025-02-17..2025-02-24"
+    assert replay.label(replay.window(None, as_of, 1, weeks=4, back=1)) == "2025-01-06..2025-02-03"
+    assert replay.label(replay.window(None, as_of, 1, weeks=2, windows=2)) == "2025-02-03..2025-03-03"
     assert replay.describe(None, as_of) == {"start": None, "end": "2025-03-03T00:00:00+00:00"}

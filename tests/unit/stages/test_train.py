@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,21 @@ def test_two_processes_with_the_same_inputs_do_not_share_a_study(
     first, second = given
     assert first.workdir != second.workdir
     assert first.study_name != second.study_name
+
+
+def test_a_folder_that_its_last_user_has_just_removed_is_not_worked_in(spied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third process would make it anew, with a lock of its own, and two would work there."""
+    flock = fcntl.flock
+
+    def late(stream: Any, how: int) -> None:
+        shutil.rmtree(Path(stream.name).parent)
+        flock(stream, how)
+
+    session, given = spied()
+    with monkeypatch.context() as once:
+        once.setattr(fcntl, "flock", late)
+        train(session)
+    assert session.settings.home not in given[0].workdir.parents
 
 
 def test_an_outside_storage_is_used_and_a_fresh_run_starts_anew_in_it(spied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
