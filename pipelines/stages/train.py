@@ -93,6 +93,6 @@ def _alone(lock: TextIO) -> bool:
     """Whether the lock is ours, and still the one that others find: who had it before may just have removed it with its folder."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+        return os.path.samestat(os.fstat(lock.fileno()), Path(lock.name).stat())
     except (BlockingIOError, FileNotFoundError):
         return False
