@@ -31,7 +31,7 @@ def turning(toy: Definition, tmp_path: Path) -> Definition:
         rows[:, 1 - telling] *= 0.05
     np.savetxt(tmp_path / "toy.csv", table, delimiter=",", fmt=["%.6f", "%.6f", "%d"])
     params = toy.folder / "params.yaml"
-    params.write_text(params.read_text().replace("backlog: 0.5", "backlog: 0.5\n  order: file\n  window: 2"))
+    params.write_text(params.read_text().replace("backlog: 0.5", "backlog: 0.5\n  order: file\nwindow: 2"))
     module = toy.folder / "__init__.py"
     module.write_text(module.read_text().replace("\nPROJECT = Toy\n", LABELLED))
     deployment = toy.folder / "deployment.yaml"
