@@ -118,7 +118,9 @@ class Store:
         """The manifest of an artifact. Raises DataError when the store has none."""
         record = self.read(_manifest(digest))
         if record is None:
-            raise DataError(f"artifact {digest[:12]}… is not in the store; run the stage that writes it again, with --fresh")
+            raise DataError(
+                f"artifact {digest[:12]}… is not in the store; run the stage that writes it again, with --fresh (`dvc repro --force`)"
+            )
         return Manifest.model_validate_json(record)
 
     def fetch(self, ref: Ref, under: Path | None = None) -> Path:
@@ -157,13 +159,13 @@ class Store:
             path = self.backend.download(_object(digest))
         except KeyError:
             raise DataError(
-                f"artifact {what!r} ({digest[:12]}…) is not in the store; run again with --fresh to rebuild it"
+                f"artifact {what!r} ({digest[:12]}…) is not in the store; run again with --fresh (`dvc repro --force`) to rebuild it"
             ) from None
         found = sha256_of(path)
         if found != digest:
             raise DataError(
                 f"artifact {what!r} is damaged: expected sha256 {digest[:12]}…, found {found[:12]}… in {path}; "
-                "delete that file and run again with --fresh to rebuild it"
+                "delete that file and run again with --fresh (`dvc repro --force`) to rebuild it"
             )
         return path
 

@@ -29,7 +29,7 @@ Run = Callable[[Floats], Floats]
 """From pixels (n, c, h, w) in 0..1 to logits (n, classes)."""
 
 
-class Form(Document):
+class Exported(Document):
     """One form of the model on the test images."""
 
     name: str
@@ -62,10 +62,10 @@ class ExportFacts(Document):
     """Test images."""
     batch: int
     bound: float
-    forms: tuple[Form, ...]
+    forms: tuple[Exported, ...]
     """torch, onnx, int8."""
 
-    def form(self, name: str) -> Form:
+    def form(self, name: str) -> Exported:
         """The form of this name. Raises KeyError when there is none."""
         return {form.name: form for form in self.forms}[name]
 
@@ -126,7 +126,7 @@ def export(model: VisionModel, images: Images, folder: Path, calls: int = CALLS)
 
 def _forms(
     runs: Mapping[str, Run], images: Images, sizes: Mapping[str, float], files: Mapping[str, str], calls: int
-) -> tuple[Form, ...]:
+) -> tuple[Exported, ...]:
     """The first run is the reference."""
     parts = [images.pixels[start : start + BATCH] for start in range(0, len(images), BATCH)]
     logits = {name: np.concatenate([run(scaled(part)) for part in parts]) for name, run in runs.items()}
@@ -136,7 +136,7 @@ def _forms(
         said = logits[name].argmax(axis=1)
         one, batch = times(run, images, calls)
         found.append(
-            Form(
+            Exported(
                 name=name,
                 file=files.get(name, ""),
                 mb=sizes[name],
