@@ -7,6 +7,7 @@ it, store what it returns and remember the result.
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -117,6 +118,8 @@ class Session:
 
 Results = Mapping[str, StageResult]
 """Finished nodes by name."""
+Inputs = Mapping[str, Ref | dict[str, Ref]]
+"""What a node reads, by artifact; by candidate where each candidate wrote one."""
 
 
 @dataclass
@@ -125,7 +128,7 @@ class Context:
 
     session: Session
     node: Node
-    inputs: Mapping[str, Ref | dict[str, Ref]]
+    inputs: Inputs
     history: History
     progress: Progress
     workdir: Path
@@ -156,10 +159,15 @@ class Context:
         """Who serves, as the ledger was when the stage began."""
         return self.history.champion
 
+    @cached_property
+    def ranking(self) -> list[str]:
+        """Candidates by the headline metric on the validation rows; see the function."""
+        return ranking(self.session, self.refs("fit"))
+
     @property
     def incumbent(self) -> Entry | None:
-        """The champion these candidates are compared with."""
-        return self.history.incumbent([ref.digest for ref in self.refs("model").values()])
+        """The champion that the winner is compared with."""
+        return self.history.incumbent(self.refs("model")[self.ranking[0]].digest)
 
     def ref(self, name: str) -> Ref:
         """Reference to an artifact this stage reads."""
@@ -221,6 +229,20 @@ def gather(graph: Graph, node: Node, done: Results) -> dict[str, Ref | dict[str,
     return inputs
 
 
+def ranking(session: Session, fits: Mapping[str, Ref]) -> list[str]:
+    """Candidates by the headline metric on the validation rows, best first, an undefined one last; ties as in params.yaml.
+
+    The first is the winner. Who that is follows from what the candidates scored and nothing else, so it is known before
+    anybody is compared.
+    """
+    asked = session.params.evaluate
+    sign = -1 if asked.greater_is_better else 1
+    valid = {
+        name: sign * float(session.read(fits[name])["valid"].get(asked.metric, math.nan)) for name in session.graph.candidates
+    }
+    return sorted(valid, key=lambda name: (math.isnan(valid[name]), valid[name]))
+
+
 def save(session: Session, node: Node, values: Mapping[str, Any], mark: str) -> dict[str, Ref]:
     """Write a stage's values to the store."""
     declared = {output.name: output for output in node.stage.writes}
@@ -271,7 +293,7 @@ def _call(context: Context) -> dict[str, Any]:
     return values
 
 
-def _mark(session: Session, node: Node, inputs: Mapping[str, Ref | dict[str, Ref]], history: History) -> str:
+def _mark(session: Session, node: Node, inputs: Inputs, history: History) -> str:
     digests = {
         name: {c: r.digest for c, r in ref.items()} if isinstance(ref, dict) else ref.digest for name, ref in inputs.items()
     }
@@ -281,7 +303,7 @@ def _mark(session: Session, node: Node, inputs: Mapping[str, Ref | dict[str, Ref
         inputs=digests,
         params=relevant_params(node, session.params),
         code=session.code.digest(modules),
-        looks_at={what: _LOOK[what](session, digests, history) for what in node.stage.looks_at},
+        looks_at={what: _LOOK[what](session, inputs, history) for what in node.stage.looks_at},
     )
 
 
@@ -294,11 +316,18 @@ def _own_files(session: Session) -> dict[str, str]:
     return contents(Path(path).expanduser()) if path else {}
 
 
-_LOOK: dict[str, Callable[[Session, dict[str, Any], History], Any]] = {
-    "as_of": lambda session, digests, history: session.run.as_of.isoformat(),
-    "own_files": lambda session, digests, history: _own_files(session),
-    "champion": lambda session, digests, history: [_same(history.champion), history.baseline and history.baseline.digest],
-    "incumbent": lambda session, digests, history: _same(history.incumbent(digests["model"].values())),
+def _incumbent(session: Session, inputs: Inputs, history: History) -> Any:
+    models, fits = inputs["model"], inputs["fit"]
+    assert isinstance(models, dict), "each candidate wrote one"
+    assert isinstance(fits, dict), "each candidate wrote one"
+    return _same(history.incumbent(models[ranking(session, fits)[0]].digest))
+
+
+_LOOK: dict[str, Callable[[Session, Inputs, History], Any]] = {
+    "as_of": lambda session, inputs, history: session.run.as_of.isoformat(),
+    "own_files": lambda session, inputs, history: _own_files(session),
+    "champion": lambda session, inputs, history: [_same(history.champion), history.baseline and history.baseline.digest],
+    "incumbent": _incumbent,
 }
 """What `looks_at` may name, as the plain value that enters the fingerprint."""
 

@@ -8,7 +8,6 @@ The aliases in MLflow are derived from this list and can be rebuilt from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -58,8 +57,8 @@ class History(BaseModel):
     entries: tuple[Entry, ...] = ()
 
     def version(self, number: int) -> Entry | None:
-        """The promotion that created a version."""
-        return next((e for e in self.entries if e.kind == "promotion" and e.version == number), None)
+        """The newest promotion of a version: one whose turn comes again, among the same models, is promoted again."""
+        return next((e for e in reversed(self.entries) if e.kind == "promotion" and e.version == number), None)
 
     @property
     def champion(self) -> Entry | None:
@@ -89,15 +88,13 @@ class History(BaseModel):
         found = [e for e in self.entries if e.kind == "baseline" and champion and e.version == champion.version]
         return found[-1].artifacts["baseline"] if found else None
 
-    def incumbent(self, models: Collection[str]) -> Entry | None:
-        """Whom these candidates are compared with: the champion, or, if the champion is one of them, the one before it.
+    def incumbent(self, winner: str) -> Entry | None:
+        """Whom a winner, a model's digest, is compared with: the champion, or, if it is the champion, the one before it.
 
         So a run that is repeated sees the same opponent, reaches the same decision and changes nothing.
         """
         champion = self.champion
-        if champion and set(champion.models) == set(models):
-            return self.previous
-        return champion
+        return self.previous if champion and champion.model and champion.model.digest == winner else champion
 
 
 class Ledger:

@@ -5,7 +5,6 @@ The winner is whoever was best on the *validation* rows; the test rows only judg
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -123,13 +122,6 @@ class Trial:
         asked = self.params
         return resample(self.score, truth, predictions, resamples=asked.evaluate.bootstrap, seed=asked.seed, units=units)
 
-    @cached_property
-    def ranking(self) -> list[str]:
-        """Candidates by the headline metric on the validation rows, best first, an undefined one last; ties as in params.yaml."""
-        sign = -1 if self.params.evaluate.greater_is_better else 1
-        valid = {name: sign * self._valid(name) for name in self.context.session.graph.candidates}
-        return sorted(valid, key=lambda name: (math.isnan(valid[name]), valid[name]))
-
     def _valid(self, candidate: str) -> float:
         return float(self.fits[candidate]["valid"][self.params.evaluate.metric])
 
@@ -140,7 +132,7 @@ class Trial:
     @cached_property
     def leaderboard(self) -> evidence.Leaderboard:
         """The candidates by rank, then the incumbent with rank 0: it is no candidate."""
-        ranks = {name: rank for rank, name in enumerate(self.ranking, start=1)}
+        ranks = {name: rank for rank, name in enumerate(self.context.ranking, start=1)}
         sizes = {name: ref.size for name, ref in self.context.refs("model").items()}
         scores = [
             self._score(name, ranks[name], self._valid(name), self._latency(self.models[name]), sizes[name]) for name in ranks
@@ -174,7 +166,7 @@ class Trial:
             rows = len(positions)
             metrics = {}
             if rows:
-                winner = {"winner": take(self.predictions[self.ranking[0]], positions)}
+                winner = {"winner": take(self.predictions[self.context.ranking[0]], positions)}
                 units = None if self.units is None else [self.units[position] for position in positions]
                 drawn = self._resample(take(self.truth, positions), winner, units)
                 metrics = drawn.estimates("winner", self.params.evaluate.confidence)
@@ -276,7 +268,7 @@ class Trial:
             truth=self.truth,
             predictions=self.predictions,
             models=self.models,
-            winner=self.ranking[0],
+            winner=self.context.ranking[0],
             curves={name: fit.get("curve", []) for name, fit in self.fits.items()},
             seed=self.params.seed,
             score=self.score,

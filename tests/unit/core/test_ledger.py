@@ -49,7 +49,7 @@ def versions(found: History) -> tuple[int | None, int | None]:
 def test_without_entries_there_is_nobody() -> None:
     empty = history()
     assert versions(empty) == (None, None)
-    assert empty.incumbent(["a"]) is None
+    assert empty.incumbent("a") is None
     assert empty.baseline is None
     assert empty.blocked == set()
 
@@ -76,13 +76,27 @@ def test_a_person_may_bring_back_what_was_rolled_back() -> None:
 
 def test_a_repeated_run_is_compared_with_the_one_before_it() -> None:
     found = history(promotion(1), promotion(2, 1))
-    again = found.incumbent(["b2", "a2"])
+    again = found.incumbent("a2")
     assert again is not None
     assert again.version == 1
-    other = found.incumbent(["a3", "b3"])
+    other = found.incumbent("a3")
     assert other is not None
     assert other.version == 2
-    assert history(promotion(1)).incumbent(["a1", "b1"]) is None
+    assert history(promotion(1)).incumbent("a1") is None
+
+
+def test_another_winner_among_the_champions_own_candidates_is_compared_with_the_champion() -> None:
+    found = history(promotion(1), promotion(2, 1)).incumbent("b2")
+    assert found is not None
+    assert found.version == 2
+
+
+def test_a_version_that_is_promoted_again_goes_back_to_the_one_it_replaced_last() -> None:
+    found = history(promotion(1), promotion(2, 1), promotion(1, 2))
+    assert versions(found) == (1, 2)
+    again = found.incumbent("a1")
+    assert again is not None
+    assert again.version == 2
 
 
 def test_the_baseline_is_the_champions_newest() -> None:

@@ -35,8 +35,8 @@ def crown(session: Any, model: Any, **entry: Any) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         session.project.model_codec.write(model, folder)
         model = session.store.put("model", folder, codec="model", project="toy", stage="train-linear", fingerprint="f")
-    known = Entry(kind="promotion", run="earlier", why="test", version=5, candidate="linear", model=model, **entry)
-    session.ledger.append("toy", known)
+    known = {"kind": "promotion", "run": "earlier", "why": "test", "version": 5, "candidate": "linear", "model": model}
+    session.ledger.append("toy", Entry(**known | entry))
 
 
 def test_candidates_are_ranked_on_validation_rows_and_reported_on_test_rows(toy_session, trained):
@@ -177,13 +177,26 @@ def test_a_challenger_worse_than_the_champion_is_refused(toy_session, trained):
     assert decision.comparison.gain.high < 0
 
 
-def test_a_challenger_that_equals_the_champion_gains_exactly_nothing(toy_session, trained):
+def test_a_winner_that_serves_already_is_not_compared_with_itself(toy_session, trained):
+    """However the other candidates have changed: a repeated run then decides as the first did."""
     session = toy_session()
     done = trained(session)
-    crown(session, done["train-linear"].outputs["model"])
+    crown(session, COIN)
+    first = session.ledger.history("toy").champion
+    crown(session, done["train-linear"].outputs["model"], version=6, replaced=first.version)
     _, decision, _ = evaluated(session, trained(session, spoil={"centroid": COIN}))
     assert decision.winner == "linear"
-    assert (decision.comparison.gain.low, decision.comparison.gain.high) == (0.0, 0.0)
+    assert decision.incumbent == decision.comparison.incumbent == first.version
+
+
+def test_another_winner_among_the_same_models_meets_the_champion(toy_session, trained):
+    session = toy_session(overrides={"gates.not_worse_by": 1.0})
+    done = trained(session)
+    models = tuple(done[f"train-{name}"].outputs["model"].digest for name in session.graph.candidates)
+    crown(session, done["train-centroid"].outputs["model"], models=models)
+    _, decision, _ = evaluated(session, done)
+    assert decision.winner == "linear"
+    assert decision.incumbent == decision.comparison.incumbent == 5
 
 
 def test_a_run_repeated_after_its_own_promotion_decides_the_same(toy_session, trained):

@@ -14,6 +14,7 @@ from toy_chain import promote
 from pipelines.core.errors import ConfigError, DataError, GateRefused
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
+from pipelines.runners import in_process
 from pipelines.tracking import registry
 from pipelines.tracking.client import connect
 from pipelines.tracking.runs import MlflowTracker
@@ -140,6 +141,29 @@ def test_a_decision_against_a_champion_of_yesterday_is_refused(toy_session: Sess
         promoted(toy_session, chain, 2.0, incumbent=None)
     assert version_numbers(settings) == [1]
     assert len(registry.history("toy", settings).entries) == 1
+
+
+def test_another_winner_among_the_same_models_is_promoted_there_and_back(toy_session: Sessions, settings: Settings) -> None:
+    """What is asked of the same candidates changes, and changes back; each run repeated does nothing."""
+
+    def run(metric: str, greater: bool) -> tuple[dict[str, Any], str]:
+        overrides = {"evaluate.metric": metric, "evaluate.greater_is_better": greater, "gates.not_worse_by": 1.0}
+        session = toy_session(overrides=overrides)
+        done = in_process.run(session, tracker=MlflowTracker(settings))
+        told = session.read(done["promote"].outputs["promotion"])
+        again = in_process.run(toy_session(overrides=overrides), tracker=MlflowTracker(settings))
+        assert {name for name, result in again.items() if not result.reused} <= {"ingest"}
+        return {key: told[key] for key in ("outcome", "champion", "replaced")}, told["candidate"]
+
+    assert run("accuracy", True) == ({"outcome": "promoted", "champion": 1, "replaced": None}, "linear")
+    assert run("brier", False) == ({"outcome": "promoted", "champion": 2, "replaced": 1}, "centroid")
+    assert aliases(settings) == {"champion": 2, "previous": 1}
+    assert run("accuracy", True) == ({"outcome": "promoted", "champion": 1, "replaced": 2}, "linear")
+    assert aliases(settings) == {"champion": 1, "previous": 2}
+    assert version_numbers(settings) == [1, 2]
+    assert registry.rollback(settings, "toy").version == 2
+    assert run("accuracy", True)[0]["outcome"] == "refused"
+    assert aliases(settings)["champion"] == 2
 
 
 class Killed(BaseException):
