@@ -111,9 +111,13 @@ class Session:
             name, lambda: codec(name)
         )()
 
+    def fetch(self, ref: Ref) -> Path:
+        """The file or folder a reference stands for, verified; a folder is there as long as the session is."""
+        return self.store.fetch(ref, Path(self._scratch.name))
+
     def read(self, ref: Ref) -> Any:
         """The value a reference stands for. Where that is a folder, it is there as long as the session is."""
-        return self.codec(ref.codec).read(self.store.fetch(ref, Path(self._scratch.name)))
+        return self.codec(ref.codec).read(self.fetch(ref))
 
 
 Results = Mapping[str, StageResult]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core import evidence
+from pipelines.core.artifacts import Ref
 from pipelines.core.config import validated
 from pipelines.core.contract import Arrays, Evidence
-from pipelines.core.errors import ConfigError, InfrastructureError
+from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.execution import Context
 from pipelines.core.ledger import Entry
 from pipelines.parts.evaluation import gates, latency_ms, resample, take
@@ -93,13 +94,18 @@ class Trial:
 
     @cached_property
     def opponent(self) -> Opponent | None:
-        """The incumbent. One that cannot be read or cannot predict on these rows is reported, not fatal."""
+        """The incumbent. One whose predictions cannot be had or scored on these rows is reported, not fatal.
+
+        Raises DataError when its file is missing or damaged: that says nothing about the model.
+        """
         entry = self.context.incumbent
         if entry is None or entry.model is None:
             return None
+        file = self._file(entry, entry.model)
         try:
-            model = self.context.session.read(entry.model)
+            model = self.project.model_codec.read(file)
             predictions = self.project.predict(model, self.test)
+            self.score(self.truth, predictions)  # on a resample a failure leaves the resample out, here it leaves nothing
             valid = self.score(self.project.truth(self.valid), self.project.predict(model, self.valid))
             headline = valid[self.params.evaluate.metric]
             return Opponent(entry, model, predictions, headline, self._latency(model))
@@ -107,6 +113,18 @@ class Trial:
             raise  # may work when tried again, so says nothing about the champion
         except Exception as error:
             return Opponent(entry, why=f"{type(error).__name__}: {error}")
+
+    def _file(self, entry: Entry, model: Ref) -> Path:
+        """The bytes that were promoted."""
+        try:
+            return self.context.session.fetch(model)
+        except DataError as error:
+            project = self.context.run.project
+            raise DataError(
+                f"version {entry.version} of {project}, which the winner has to meet, cannot be had: {error}. A fresh run makes it "
+                f"again from the data and the code of run {entry.run} only; else bring the file back from a backup of the store, "
+                f"or let an older version serve (`pipelines rollback {project}`), and run again"
+            ) from error
 
     @cached_property
     def predictions(self) -> dict[str, Arrays]:

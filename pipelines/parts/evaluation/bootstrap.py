@@ -99,6 +99,8 @@ def compare(
     None where the metric is undefined for one of them. Ties count half in the probability of being better.
     """
     sign = 1.0 if greater_is_better else -1.0
+    if not all(metric in scores.points[model] for model in (challenger, champion)):
+        return None
     point = sign * (scores.points[challenger][metric] - scores.points[champion][metric])
     gains = sign * (scores.draws[challenger][metric] - scores.draws[champion][metric])
     gain = _estimate(point, gains, confidence, scores.units)

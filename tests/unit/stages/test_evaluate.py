@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.errors import ConfigError, InfrastructureError
+from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.evidence import Criterion, Decision, Leaderboard
 from pipelines.core.execution import execute, save
 from pipelines.core.ledger import Entry
@@ -235,16 +235,49 @@ def put_board(session: Any, value: float) -> Any:
     return session.store.put("leaderboard", file, codec="json", project="toy", stage="evaluate", fingerprint="f")
 
 
-def test_a_champion_whose_file_is_damaged_is_reported(toy_session, trained):
+@pytest.mark.parametrize("part", ["test", "valid"])
+def test_a_champion_that_cannot_answer_one_row_is_reported_and_its_record_is_the_bar(toy_session, trained, monkeypatch, part):
     session = toy_session()
-    crown(session, COIN)
-    digest = session.ledger.history("toy").champion.model.digest
-    path = Path(session.settings.store) / "objects" / digest[:2] / digest
+    done = trained(session)
+    crown(session, COIN, artifacts={"leaderboard": put_board(session, 0.5)})
+    rows = session.read(done["features"].outputs[part])
+    honest, score = session.project.predict, session.project.score
+
+    def predict(self: Any, model: Any, data: Any) -> Any:
+        answers = honest(model, data)
+        if np.array_equal(model["weights"], COIN["weights"]) and np.array_equal(data["x"], rows["x"]):
+            answers["probability"][0] = np.nan
+        return answers
+
+    def strict(self: Any, truth: Any, predictions: Any, params: Any) -> Any:
+        if np.isnan(predictions["probability"]).any():
+            raise ValueError("Input contains NaN")
+        return score(truth, predictions, params)
+
+    monkeypatch.setattr(type(session.project), "predict", predict)
+    monkeypatch.setattr(type(session.project), "score", strict)
+    board, decision, _ = evaluated(session, done)
+    (criterion,) = [c for c in decision.criteria if c.name == "not worse than champion"]
+    assert criterion.passed
+    assert "version 5 cannot score these rows (ValueError: Input contains NaN); it had 0.5000" in criterion.found
+    assert decision.comparison is None
+    assert "champion" not in [score.candidate for score in board.scores]
+
+
+def damage(path: Path) -> None:
     path.chmod(0o644)
     path.write_bytes(b"spoilt")
-    _, decision, _ = evaluated(session, trained(session))
-    (criterion,) = [c for c in decision.criteria if c.name == "not worse than champion"]
-    assert "is damaged" in criterion.found
+
+
+@pytest.mark.parametrize(("harm", "told"), [(damage, "is damaged"), (Path.unlink, "is not in the store")])
+def test_a_champion_whose_file_is_lost_stops_the_stage_and_opens_no_gate(toy_session, trained, harm, told):
+    session = toy_session()
+    done = trained(session)
+    crown(session, COIN, artifacts={"leaderboard": put_board(session, 0.5)})
+    digest = session.ledger.history("toy").champion.model.digest
+    harm(Path(session.settings.store) / "objects" / digest[:2] / digest)
+    with pytest.raises(DataError, match=rf"version 5 of toy.*{told}.*run earlier.*backup.*`pipelines rollback toy`"):
+        evaluated(session, done)
 
 
 def test_a_store_that_cannot_be_read_is_no_verdict_on_the_champion(toy_session, trained, monkeypatch):

@@ -186,6 +186,19 @@ def test_a_metric_that_is_undefined_on_the_rows_is_left_out():
     assert compare(scores, "a", "b", "unknown", incumbent=1, greater_is_better=True, confidence=0.95) is None
 
 
+def test_a_model_that_cannot_be_scored_is_compared_with_none():
+    truth, models = sample(50)
+
+    def strict(truth, predictions):
+        if not np.isfinite(predictions["p"]).all():
+            raise ValueError("Input contains NaN")
+        return ranked(truth, predictions)
+
+    scores = resample(strict, truth, {**models, "gap": {"p": np.full(50, np.nan)}}, resamples=100, seed=1)
+    for pair in (("a", "gap"), ("gap", "a")):
+        assert compare(scores, *pair, "auc", incumbent=1, greater_is_better=True, confidence=0.95) is None
+
+
 def test_without_classes_undefined_resamples_are_left_out():
     values = np.full(40, np.nan)
     values[:2] = 1.0
