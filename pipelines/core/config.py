@@ -128,9 +128,11 @@ class Gates(Strict):
     not_worse_by: float = Field(0.0, ge=0)
     """Largest accepted loss in the headline metric against the champion, at the lower end of the paired interval."""
     slices: dict[str, float] = Field(default_factory=dict)
-    """Metric to the floor it must reach on every slice that is large enough to judge."""
+    """Metric to the floor it must reach on every slice that is large enough to judge; for metrics of which more is better."""
+    slice_ceilings: dict[str, float] = Field(default_factory=dict)
+    """Metric to the ceiling it must keep below on every slice that is large enough to judge; for errors."""
     slice_rows: int = Field(50, gt=0)
-    """Slices with fewer test rows are shown and not judged."""
+    """Slices with fewer test rows are shown and not judged. A bound for slices of which none is judged refuses."""
     rows: int = Field(1, gt=0)
     """Fewest training rows."""
 

@@ -222,7 +222,7 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
     sources: list[str] = []
     for profile, params in subject.params.items():
         places: dict[tuple[str, ...], str] = {("evaluate", "metric"): params.evaluate.metric}
-        for section in ("floors", "ceilings", "slices"):
+        for section in ("floors", "ceilings", "slices", "slice_ceilings"):
             places |= {("gates", section, name): name for name in getattr(params.gates, section) if name not in MEASURED}
         for place, name in places.items():
             sources = sources or [file.read_text(encoding="utf-8") for file in subject.files.values()]
@@ -232,6 +232,18 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
                 yield subject.in_params(
                     place, f"no metric {name!r} in the project's source; {did_you_mean(name, close)}", [profile]
                 )
+
+
+def slices_are_bounded_where_they_are_bad(subject: Subject) -> Iterator[Fault]:
+    """Of the headline metric it is known which way is better, so a bound that refuses the best slices is told."""
+    faults: dict[str, list[config.Fault]] = {}
+    for profile, params in subject.params.items():
+        metric, greater = params.evaluate.metric, params.evaluate.greater_is_better
+        wrong, right = ("slice_ceilings", "slices") if greater else ("slices", "slice_ceilings")
+        better = "greater" if greater else "smaller"
+        what = f"{better} is better (evaluate.greater_is_better), so this refuses the best slices; write gates.{right}.{metric}"
+        faults[profile] = [config.Fault(("gates", wrong, metric), what)] if metric in getattr(params.gates, wrong) else []
+    yield from _by_profile(subject, faults)
 
 
 def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
@@ -298,6 +310,7 @@ RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
     profiles_have_the_same_candidates,
     candidates_have_names_of_their_own,
     metrics_are_known,
+    slices_are_bounded_where_they_are_bad,
     deployment_is_valid,
     graph_is_sound,
     docs_are_there,

@@ -42,6 +42,7 @@ def evaluate(context: Context) -> dict[str, Any]:
     """Body of the stage; see `Trial` for the parts."""
     trial = Trial(context)
     gates.check_names(context.params.evaluate, context.params.gates, trial.metrics)
+    gates.check_slices(context.params.gates, trial.groups)
     context.progress(1, 5, "resampling the test rows")
     leaderboard, slices = trial.leaderboard, trial.slices
     context.progress(2, 5, "exporting the winner")
@@ -177,10 +178,15 @@ class Trial:
         )
 
     @cached_property
+    def groups(self) -> Mapping[str, Sequence[int]]:
+        """Slice to the positions of its test rows."""
+        return self.project.slices(self.test)
+
+    @cached_property
     def slices(self) -> list[evidence.Slice]:
         """The winner on each slice of the test rows."""
         found = []
-        for name, positions in self.project.slices(self.test).items():
+        for name, positions in self.groups.items():
             rows = len(positions)
             metrics = {}
             if rows:
@@ -208,7 +214,7 @@ class Trial:
         criteria = [
             gates.enough_rows(self.params.gates, rows["train"]),
             *gates.bounds(self.params.gates, winner),
-            *gates.slice_floors(self.params.gates, slices),
+            *gates.slice_bounds(self.params.gates, slices),
             *self._against_incumbent(winner, comparison),
             *shown,
         ]

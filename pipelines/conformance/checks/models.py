@@ -70,7 +70,8 @@ def scores_are_finite(subject: Subject) -> None:
     truth = subject.project.truth(subject.test)
     rows = subject.project.count(subject.test)
     gates, rng = subject.params.gates, np.random.default_rng(subject.params.seed)
-    named = {subject.params.evaluate.metric, *gates.floors, *gates.slices, *gates.ceilings} - {"latency_ms", "model_mb"}
+    bounded = {*gates.floors, *gates.ceilings, *gates.slices, *gates.slice_ceilings} - {"latency_ms", "model_mb"}
+    named = {subject.params.evaluate.metric, *bounded}
     for candidate in subject.candidates:
         predictions = subject.predict(candidate, subject.test)
         found = subject.score(truth, predictions)

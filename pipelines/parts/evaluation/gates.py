@@ -1,19 +1,21 @@
 """The criteria of a decision: each compares one piece of evidence with what was asked, and says so in words.
 
 A bound holds for the point estimate. Two criteria look at intervals instead, because noise must not decide them:
-a slice is refused only when the *upper* end of its interval is below the floor, and a challenger is refused when the
+a slice is refused only when its *whole* interval is below the floor or above the ceiling, and a challenger is refused when the
 *lower* end of its paired gain is below what `not_worse_by` allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from pipelines.core.config import Evaluate, Gates
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.evidence import Comparison, Criterion, Score, Slice
 
-SLICE_FLOOR = "slice floor: "
+Bound = Literal["floor", "ceiling"]
+SLICES: dict[Bound, str] = {"floor": "slice floor: ", "ceiling": "slice ceiling: "}
 """How the criteria of slices begin; the metric follows."""
 MEASURED = ("latency_ms", "model_mb")
 """What every candidate has besides the project's metrics."""
@@ -27,6 +29,7 @@ def check_names(evaluate: Evaluate, gates: Gates, metrics: Iterable[str]) -> Non
         "gates.floors": (gates.floors, [*known, *MEASURED]),
         "gates.ceilings": (gates.ceilings, [*known, *MEASURED]),
         "gates.slices": (gates.slices, known),
+        "gates.slice_ceilings": (gates.slice_ceilings, known),
     }
     wrong = [
         f"{place}: there is no metric {name!r}; {did_you_mean(name, allowed)}"
@@ -40,6 +43,16 @@ def check_names(evaluate: Evaluate, gates: Gates, metrics: Iterable[str]) -> Non
         )
 
 
+def check_slices(gates: Gates, slices: Collection[str]) -> None:
+    """Raise ConfigError when bounds for slices are asked for and the project makes no slices."""
+    asked = [f"gates.{name}: {', '.join(getattr(gates, name))}" for name in ("slices", "slice_ceilings") if getattr(gates, name)]
+    if asked and not slices:
+        raise ConfigError(
+            f"params.yaml asks for bounds on slices ({'; '.join(asked)}), and the project makes none of the test rows; "
+            "let its `slices` name some (for tables: `slice_by`), or leave these gates out"
+        )
+
+
 def bounds(gates: Gates, score: Score) -> list[Criterion]:
     """One criterion for each floor and each ceiling; a metric that is undefined on the test rows is refused."""
     return [
@@ -48,7 +61,7 @@ def bounds(gates: Gates, score: Score) -> list[Criterion]:
     ]
 
 
-def _bound(kind: str, name: str, bound: float, score: Score) -> Criterion:
+def _bound(kind: Bound, name: str, bound: float, score: Score) -> Criterion:
     estimate = score.metrics.get(name)
     value = getattr(score, name) if name in MEASURED else estimate.value if estimate else None
     passed = value is not None and (value >= bound if kind == "floor" else value <= bound)
@@ -106,27 +119,35 @@ def not_worse_than_record(
     )
 
 
-def slice_floors(gates: Gates, slices: Sequence[Slice]) -> list[Criterion]:
-    """One criterion for each metric with a slice floor.
+def slice_bounds(gates: Gates, slices: Sequence[Slice]) -> list[Criterion]:
+    """One criterion for each metric with a floor or a ceiling for slices.
 
-    It refuses when the upper end of the interval of any judged slice is below the floor: that slice is below with
-    confidence. A slice with fewer than `slice_rows` rows, or on which the metric is undefined, is shown and not judged.
+    It refuses when the whole interval of any judged slice is on the wrong side: that slice is there with confidence. A slice
+    with fewer than `slice_rows` rows, or on which the metric is undefined, is shown and not judged; when none is judged, nothing
+    has been shown, and the criterion refuses.
     """
-    return [_slice_floor(metric, floor, slices) for metric, floor in gates.slices.items()]
+    return [
+        *(_slice_bound("floor", metric, floor, gates.slice_rows, slices) for metric, floor in gates.slices.items()),
+        *(_slice_bound("ceiling", metric, ceiling, gates.slice_rows, slices) for metric, ceiling in gates.slice_ceilings.items()),
+    ]
 
 
-def _slice_floor(metric: str, floor: float, slices: Sequence[Slice]) -> Criterion:
+def _slice_bound(kind: Bound, metric: str, bound: float, rows: int, slices: Sequence[Slice]) -> Criterion:
+    floor = kind == "floor"
     judged = {s.name: s.metrics[metric] for s in slices if s.judged and metric in s.metrics}
-    below = [name for name, estimate in judged.items() if estimate.high < floor]
-    worst = min(judged, key=lambda name: judged[name].value, default=None)
-    found: Mapping[bool, str] = {
-        True: f"below: {', '.join(f'{name} {judged[name]}' for name in below)}",
-        False: f"worst of {len(judged)}: {worst} {judged[worst]}" if worst is not None else "no slice is large enough to judge",
-    }
+    beyond = [name for name, estimate in judged.items() if (estimate.high < bound if floor else estimate.low > bound)]
+    side = "below" if floor else "above"
+    if beyond:
+        found = f"{side}: {', '.join(f'{name} {judged[name]}' for name in beyond)}"
+    elif judged:
+        worst = (min if floor else max)(judged, key=lambda name: judged[name].value)
+        found = f"worst of {len(judged)}: {worst} {judged[worst]}"
+    else:
+        found = f"none of {len(slices)} slices has the {rows:,} test rows to be judged (gates.slice_rows) and a defined {metric}"
     return Criterion(
-        name=SLICE_FLOOR + metric,
-        wanted=f"no slice below {floor:g} with confidence (upper end of its interval)",
-        found=found[bool(below)],
-        passed=not below,
-        evidence={"bound": floor, "slices": {name: estimate.model_dump() for name, estimate in judged.items()}},
+        name=SLICES[kind] + metric,
+        wanted=f"no slice {side} {bound:g} with confidence ({'upper' if floor else 'lower'} end of its interval)",
+        found=found,
+        passed=bool(judged) and not beyond,
+        evidence={"bound": bound, "slices": {name: estimate.model_dump() for name, estimate in judged.items()}},
     )

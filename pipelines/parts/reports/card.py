@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.core.artifacts import Ref
 from pipelines.core.evidence import CAUTION, Decision, Leaderboard
-from pipelines.parts.evaluation.gates import SLICE_FLOOR
+from pipelines.parts.evaluation.gates import SLICES, Bound
 from pipelines.parts.reports.page import render_page
 
 
@@ -19,7 +19,9 @@ class Panel:
     """One metric over the slices, and the axis on which its intervals are drawn."""
 
     metric: str
-    floor: float | None
+    kind: Bound
+    bound: float | None
+    """Floor or ceiling; None when none is asked for."""
     low: float
     high: float
 
@@ -67,16 +69,20 @@ def render(facts: Facts, figures: Path, folder: Path) -> Path:
 
 
 def panels(decision: Decision) -> list[Panel]:
-    """What is shown of the slices: each metric with a floor, else the headline metric."""
-    judged = [criterion for criterion in decision.criteria if criterion.name.startswith(SLICE_FLOOR)]
-    floors: dict[str, float | None] = {c.name.removeprefix(SLICE_FLOOR): c.evidence["bound"] for c in judged}
+    """What is shown of the slices: each metric with a bound, else the headline metric."""
+    asked: list[tuple[str, Bound, float | None]] = [
+        (criterion.name.removeprefix(start), kind, criterion.evidence["bound"])
+        for kind, start in SLICES.items()
+        for criterion in decision.criteria
+        if criterion.name.startswith(start)
+    ]
     found = []
-    for metric, floor in (floors or {decision.headline: None}).items():
+    for metric, kind, bound in asked or [(decision.headline, "floor", None)]:
         drawn = [s for s in decision.slices if metric in s.metrics]
         estimates = [s.metrics[metric] for s in drawn if s.judged] or [s.metrics[metric] for s in drawn]
-        marks = [end for e in estimates for end in (e.low, e.high)] + ([floor] if floor is not None else [])
+        marks = [end for e in estimates for end in (e.low, e.high)] + ([bound] if bound is not None else [])
         if marks:
-            found.append(Panel(metric, floor, min(marks), max(marks)))
+            found.append(Panel(metric, kind, bound, min(marks), max(marks)))
     return found
 
 

@@ -57,6 +57,20 @@ PARAMS, DEPLOYMENT, MODULE = "params.yaml", "deployment.yaml", "__init__.py"
             "evaluate.metric: no metric 'acuracy' in the project's source; did you mean",
         ),
         (PARAMS, "floors: {accuracy: 0.8}", "floors: {brierr: 0.8}", "gates.floors.brierr: no metric 'brierr'"),
+        (
+            PARAMS,
+            "floors: {accuracy: 0.8}",
+            "slice_ceilings: {accuracy: 0.8}",
+            "params.yaml:17: gates.slice_ceilings.accuracy: greater is better (evaluate.greater_is_better), so this refuses the "
+            "best slices; write gates.slices.accuracy",
+        ),
+        (
+            PARAMS,
+            "full: {}",
+            "full: {evaluate: {metric: brier, greater_is_better: false}, gates: {slices: {brier: 0.1}}}",
+            "gates.slices.brier: smaller is better (evaluate.greater_is_better), so this refuses the best slices; "
+            "write gates.slice_ceilings.brier (profile full)",
+        ),
         (PARAMS, "seed: 7\ningest", "seed: [\ningest", "is not YAML"),
         (DEPLOYMENT, "owner:", "ownr:", "deployment.yaml:1: ownr: unknown key; did you mean 'owner'?"),
         (DEPLOYMENT, "owner: tests\n", "", "owner: missing; it has no default"),

@@ -91,6 +91,8 @@ def test_a_metric_that_is_better_when_smaller_ranks_the_other_way_round(toy_sess
         ({"gates.ceilings": {"latency_ms": 1e-9}}, "ceiling: latency_ms"),
         ({"gates.ceilings": {"model_mb": 1e-9}}, "ceiling: model_mb"),
         ({"gates.slices": {"accuracy": 1.01}, "gates.slice_rows": 5}, "slice floor: accuracy"),
+        ({"gates.slice_ceilings": {"brier": 0.001}, "gates.slice_rows": 5}, "slice ceiling: brier"),
+        ({"gates.slices": {"accuracy": 0.1}, "gates.slice_rows": 100_000}, "slice floor: accuracy"),
         ({"gates.rows": 100_000}, "training rows"),
     ],
 )
@@ -122,11 +124,28 @@ def test_what_the_exports_have_shown_joins_the_decision(toy_session, trained, mo
 
 
 def test_small_slices_are_shown_and_not_judged(toy_session, trained):
-    session = toy_session(overrides={"gates.slices": {"accuracy": 1.01}, "gates.slice_rows": 100_000})
+    session = toy_session(overrides={"gates.slice_rows": 100_000})
     _, decision, _ = evaluated(session, trained(session))
     assert failed(decision) == []
     assert [(s.name, s.judged) for s in decision.slices] == [("x0=right", False), ("x0=left", False)]
     assert all("accuracy" in s.metrics for s in decision.slices)
+
+
+def test_a_gate_on_slices_of_a_project_without_any_is_told_before_anything_is_judged(toy_session, trained, monkeypatch):
+    session = toy_session(overrides={"gates.slices": {"accuracy": 0.5}})
+    done = trained(session)
+    monkeypatch.setattr(type(session.project), "slices", lambda self, data: {})
+    monkeypatch.setattr("pipelines.stages.evaluate.resample", lambda *given, **named: pytest.fail("was judged"))
+    with pytest.raises(ConfigError, match=r"bounds on slices \(gates.slices: accuracy\), and the project makes none"):
+        evaluated(session, done)
+
+
+def test_the_card_draws_slices_beside_their_ceiling(toy_session, trained):
+    session = toy_session(overrides={"gates.slice_ceilings": {"brier": 0.5}})
+    _, _, values = evaluated(session, trained(session))
+    page = (values["card"] / "index.html").read_text()
+    assert '<th class="number">brier</th>' in page
+    assert ", ceiling 0.5" in page
 
 
 def test_a_gate_on_an_unknown_metric_is_a_config_error(toy_session, trained):

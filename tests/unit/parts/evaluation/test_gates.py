@@ -82,34 +82,63 @@ def test_without_predictions_the_champions_record_is_the_bar(greater, record, pa
     assert criterion.evidence["paired"] is False
 
 
+def error(low: float, *, rows: int = 100, judged: bool = True) -> Slice:
+    return Slice(name=f"from={low}", rows=rows, judged=judged, metrics={"mae": Estimate(value=low + 1, low=low, high=low + 9)})
+
+
 def test_a_slice_is_refused_when_its_whole_interval_is_below_the_floor():
     asked = Gates(slices={"auc": 0.7})
-    (below,) = gates.slice_floors(asked, [group(0.9), group(0.699)])
-    assert not below.passed
+    (below,) = gates.slice_bounds(asked, [group(0.9), group(0.699)])
+    assert (below.name, below.passed) == ("slice floor: auc", False)
     assert below.found.startswith("below: who=them 0.5990")
 
 
+def test_a_slice_is_refused_when_its_whole_interval_is_above_the_ceiling():
+    asked = Gates(slice_ceilings={"mae": 10})
+    (above,) = gates.slice_bounds(asked, [error(5), error(10.1)])
+    assert (above.name, above.passed) == ("slice ceiling: mae", False)
+    assert above.wanted == "no slice above 10 with confidence (lower end of its interval)"
+    assert above.found.startswith("above: from=10.1 11.1000 [10.1000")
+
+
 @pytest.mark.parametrize(
-    ("slices", "found"),
+    ("asked", "slices", "found"),
     [
-        ([group(0.7)], "worst of 1: who=them 0.6000"),
-        ([group(0.2, rows=10, judged=False)], "no slice is large enough to judge"),
-        ([group(0.2, metric="f1")], "no slice is large enough to judge"),
-        ([], "no slice is large enough to judge"),
+        ({"slices": {"auc": 0.7}}, [group(0.7), group(0.2, rows=10, judged=False)], "worst of 1: who=them 0.6000"),
+        ({"slices": {"auc": 0.7}}, [group(0.7), group(0.2, metric="f1")], "worst of 1: who=them 0.6000"),
+        ({"slice_ceilings": {"mae": 10}}, [error(10), error(3), error(90, judged=False)], "worst of 2: from=10 11.0000"),
     ],
 )
-def test_noise_small_slices_and_undefined_metrics_refuse_nothing(slices, found):
-    (criterion,) = gates.slice_floors(Gates(slices={"auc": 0.7}), slices)
+def test_noise_small_slices_and_undefined_metrics_refuse_nothing(asked, slices, found):
+    (criterion,) = gates.slice_bounds(Gates.model_validate(asked), slices)
     assert criterion.passed
     assert criterion.found.startswith(found)
 
 
+@pytest.mark.parametrize("slices", [[group(0.9, rows=10, judged=False)], [group(0.9, metric="f1")], []])
+def test_a_bound_for_slices_of_which_none_is_judged_refuses(slices):
+    (criterion,) = gates.slice_bounds(Gates(slices={"auc": 0.7}), slices)
+    assert not criterion.passed
+    assert criterion.found == (
+        f"none of {len(slices)} slices has the 50 test rows to be judged (gates.slice_rows) and a defined auc"
+    )
+
+
+def test_bounds_for_slices_of_a_project_without_any_are_a_config_error():
+    asked = Gates(slices={"auc": 0.7}, slice_ceilings={"mae": 3, "brier": 1})
+    with pytest.raises(ConfigError, match=r"gates.slices: auc; gates.slice_ceilings: mae, brier\).*let its `slices` name some"):
+        gates.check_slices(asked, [])
+    gates.check_slices(asked, ["who=them"])
+    gates.check_slices(Gates(), [])
+
+
 def test_no_gates_no_criteria():
-    assert gates.bounds(Gates(), SCORE) == gates.slice_floors(Gates(), [group(0.1)]) == []
+    assert gates.bounds(Gates(), SCORE) == gates.slice_bounds(Gates(), [group(0.1)]) == []
 
 
 def test_unknown_metrics_are_told_all_at_once_with_suggestions():
     asked = Gates(floors={"roc_uac": 0.8}, ceilings={"latency": 5, "model_mb": 5}, slices={"latency_ms": 0.5})
+    asked = asked.model_copy(update={"slice_ceilings": {"briar": 1}})
     with pytest.raises(ConfigError) as error:
         gates.check_names(Evaluate(metric="roc_auk"), asked, ["roc_auc", "brier"])
     told = str(error.value)
@@ -117,7 +146,8 @@ def test_unknown_metrics_are_told_all_at_once_with_suggestions():
     assert "gates.floors: there is no metric 'roc_uac'; did you mean 'roc_auc'?" in told
     assert "gates.ceilings: there is no metric 'latency'; did you mean 'latency_ms'?" in told
     assert "gates.slices: there is no metric 'latency_ms'" in told
-    assert told.count("there is no metric") == 4  # model_mb is one
+    assert "gates.slice_ceilings: there is no metric 'briar'; did you mean 'brier'?" in told
+    assert told.count("there is no metric") == 5  # model_mb is one
 
 
 def test_known_metrics_are_accepted():
