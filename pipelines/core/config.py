@@ -23,9 +23,9 @@ Name = r"^[a-z][a-z0-9_]{1,40}$"
 
 
 class Strict(BaseModel):
-    """Base of everything read from YAML: unknown keys are refused."""
+    """Base of everything read from YAML: unknown keys are refused, and numbers that JSON, in which runs are remembered, cannot say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Fault(NamedTuple):
@@ -169,7 +169,8 @@ class Monitor(Strict):
 class Params(Strict):
     """All of params.yaml, a profile applied. `features`, `score` and each candidate belong to the project."""
 
-    seed: int = 7
+    seed: int = Field(7, ge=0, lt=2**31)
+    """Of everything that is drawn."""
     ingest: Ingest
     replay: Replay | None = None
     labels_after: int = Field(0, ge=0)
@@ -190,7 +191,8 @@ class Params(Strict):
 def load_params(path: Path, profile: str = "full", overrides: Mapping[str, Any] | None = None) -> Params:
     """Read params.yaml, apply a profile, then dotted overrides such as ``{"train.trials": 5}``.
 
-    Raises ConfigError that names every unknown key and wrong type at once, or the unknown profile or candidate.
+    Raises ConfigError that names every unknown key and wrong type at once, or the unknown profile, or a candidate that is unknown or
+    left out.
     """
     params = validated(Params, resolve_params(path, profile, overrides), str(path))
     declared = candidates_of(path)
@@ -199,6 +201,8 @@ def load_params(path: Path, profile: str = "full", overrides: Mapping[str, Any] 
             f"{path}: train.candidates.{added[0]}: unknown candidate; {did_you_mean(added[0], declared)} "
             "(candidates are declared outside profiles and overrides, so that every runner knows them)"
         )
+    if dropped := [name for name in declared if name not in params.train.candidates]:
+        raise ConfigError(f"{path}: train.candidates: {left_out(dropped)}")
     return params
 
 
@@ -214,6 +218,15 @@ def resolve_params(path: Path, profile: str, overrides: Mapping[str, Any] | None
     for dotted, value in (overrides or {}).items():
         _set(merged, dotted, value, path)
     return merged
+
+
+def left_out(dropped: Sequence[str]) -> str:
+    """Why these candidates must not be missing, and what to write."""
+    names = ", ".join(map(repr, dropped))
+    return (
+        f"{names} {'is' if len(dropped) == 1 else 'are'} left out; every runner trains all that params.yaml declares, so set what is "
+        "to change by its own key, such as train.candidates.NAME.KEY=VALUE, or delete the candidate from the file"
+    )
 
 
 def profiles_of(path: Path) -> list[str]:

@@ -193,10 +193,15 @@ def _section_faults(project: Project[Any, Any], params: Params) -> list[config.F
 
 
 def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
-    """DAGs and DVC take the candidates from the file, whatever the profile: a profile may tune them, not add any."""
-    declared = set(subject.definition.candidates) if subject.params else set()
+    """DAGs and DVC take the candidates from the file, whatever the profile: a profile or `--set` may tune them, not add or drop
+    any.
+    """
+    declared = subject.definition.candidates if subject.params else []
+    dropped = {p: [name for name in declared if name not in params.train.candidates] for p, params in subject.params.items()}
+    place = ("train", "candidates")
+    yield from _by_profile(subject, {p: [config.Fault(place, config.left_out(names))] for p, names in dropped.items() if names})
     for profile, params in subject.params.items():
-        for name in sorted(set(params.train.candidates) - declared):
+        for name in sorted(set(params.train.candidates) - set(declared)):
             yield subject.in_params(
                 ("train", "candidates", name), "declare it outside the profile too, where runners look for candidates", [profile]
             )

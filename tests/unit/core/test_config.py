@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,26 @@ def test_an_unknown_profile_and_candidate_are_refused(tmp_path: Path) -> None:
         load_params(path, overrides={"train.candidates.ones.c": 1})
     with pytest.raises(ConfigError, match=r"train.candidates.two: unknown candidate"):
         load_params(path, "bad")
+
+
+def test_an_override_that_drops_a_candidate_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, train={"candidates": {"one": {}, "two": {}}})
+    with pytest.raises(ConfigError, match=r"train.candidates: 'two' is left out; every runner trains all.*NAME.KEY=VALUE"):
+        load_params(path, overrides={"train.candidates": {"one": {"c": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("seed", -1, "seed: input should be greater than or equal to 0; found -1"),
+        ("seed", 2**31, "seed: input should be less than 2147483648"),
+        ("train.seconds", math.inf, "train.seconds: input should be a finite number; found inf"),
+        ("gates.floors", {"auc": math.nan}, "gates.floors.auc: input should be a finite number; found nan"),
+    ],
+)
+def test_numbers_that_nothing_can_be_done_with_are_refused(tmp_path: Path, key: str, value: Any, fault: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fault)):
+        load_params(write(tmp_path), overrides={key: value})
 
 
 def test_overrides_cannot_go_below_a_value(tmp_path: Path) -> None:
