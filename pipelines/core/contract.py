@@ -107,7 +107,8 @@ class Fit(Generic[Model]):
     trials: list[dict[str, Any]] = field(default_factory=list)
     """One entry a trial: number, value, state, params."""
     curve: list[dict[str, float]] = field(default_factory=list)
-    """Learning curve or epochs: one entry a step."""
+    """Learning curve or epochs: one entry a step. `seconds` and what ends in `_per_second` are the run's own time, and no part of what
+    `pipelines reproduce` compares."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,44 @@ def _with_changed_centroid(settings: Settings) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(project, "fit", fit)
         return reproduce("toy", 1, settings)
+
+
+def test_a_metric_that_is_called_like_a_time_is_compared(
+    toy_session: Sessions, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}})
+    project, late = type(session.project), [1.0]
+    honest = project.score
+    monkeypatch.setattr(
+        project,
+        "score",
+        lambda self, *given, **named: honest(self, *given, **named) | {"seconds_late": late[0], "seconds": late[0]},
+    )
+    in_process.run(session, tracker=MlflowTracker(settings))
+    assert reproduce("toy", 1, settings)["verdict"] == "identical"
+    late[0] = 2.0
+    told = reproduce("toy", 1, settings)
+    assert told["verdict"] == "different"
+    notes = {(stage["node"], name): output["note"] for stage in told["stages"] for name, output in stage["outputs"].items()}
+    assert "valid.seconds: 1.0 then, 2.0 now; valid.seconds_late: 1.0 then, 2.0 now" in notes["train-linear", "fit"]
+    assert "scores[0].metrics.seconds.high" in notes["evaluate", "leaderboard"]
+
+
+def test_a_runs_own_time_is_not_compared(toy_session: Sessions, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = toy_session(overrides={"gates": {"ceilings": {"latency_ms": 1e6}}})
+    project, took = type(session.project), [1.0]
+    honest = project.fit
+
+    def fit(self: Any, *given: Any) -> Any:
+        return replace(honest(self, *given), curve=[{"loss": 0.5, "seconds": took[0], "images_per_second": took[0]}])
+
+    monkeypatch.setattr(project, "fit", fit)
+    in_process.run(session, tracker=MlflowTracker(settings))
+    took[0] = 2.0
+    told = reproduce("toy", 1, settings)
+    assert told["verdict"] == "identical", told
+    (fit,) = [stage["outputs"]["fit"] for stage in told["stages"] if stage["node"] == "train-linear"]
+    assert fit["note"] == "but for timings"
 
 
 def test_changed_source_falls_back_to_the_stored_snapshot(champion: Session, settings: Settings, tmp_path: Path) -> None:
