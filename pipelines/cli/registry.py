@@ -281,7 +281,8 @@ def show_lineage(document: dict[str, Any], console: Console) -> None:
         "run": f"{document['run']} ({document['runner']}, started by: {document['why']})",
         "asked": f"profile {document['profile']}, as of {str(document['as_of'])[:10]}, seed {document['seed']}, "
         f"overrides {document['overrides'] or 'none'}",
-        "code": f"commit {code.get('commit') or 'none'}{', with uncommitted changes' if code.get('dirty') == 'true' else ''}",
+        "code": _commit(code),
+        **({"project's code": _commit(code, "project.")} if "project.commit" in code else {}),
         "data": "\n".join(
             [f"{found.get('dataset')} from {found.get('source')}: {found.get('origin')}"]
             + [f"{name}  sha256 {digest}" for name, digest in files.items()]
@@ -300,3 +301,8 @@ def show_lineage(document: dict[str, Any], console: Console) -> None:
     console.print(grid)
     for warning in document["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", soft_wrap=True)
+
+
+def _commit(code: dict[str, str], prefix: str = "") -> str:
+    changed = ", with uncommitted changes" if code.get(f"{prefix}dirty") == "true" else ""
+    return f"commit {code.get(f'{prefix}commit') or 'none'}{changed}"

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -88,21 +89,34 @@ def parse_as_of(text: str | None) -> datetime:
 
 
 @cache
-def git_state() -> dict[str, str]:
-    """Commit, whether the tree differs from it, and how; empty values outside a git checkout.
+def git_state(folder: Path = ROOT, code: str = "pipelines") -> dict[str, str]:
+    """Commit of the repository around a folder, whether its tree differs from it, and how; empty values where git knows none.
 
-    Files of ours that git does not know (and is not told to ignore) make the tree differ, too; the diff ends with their names.
+    Files that git does not know (and is not told to ignore) make the tree differ, too, where they lie in `code`, a path below
+    the folder; the diff ends with their names. What is no UTF-8 stands in the diff as U+FFFD.
     """
 
     def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
         try:
-            return subprocess.run(
-                ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=True
-            ).stdout
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=True)
         except (OSError, subprocess.SubprocessError):
             return ""
+        return done.stdout
 
     diff = git("diff", "HEAD")
-    unknown = git("ls-files", "--others", "--exclude-standard", "--", "pipelines").splitlines()
+    unknown = git("ls-files", "--others", "--exclude-standard", "--", code).splitlines()
     diff += "".join(f"Only here, unknown to git: {name}\n" for name in unknown)
     return {"commit": git("rev-parse", "HEAD").strip(), "dirty": str(bool(diff)).lower(), "diff": diff}
+
+
+def own_git_state(project: Path) -> dict[str, str]:
+    """The same of a project's folder; nothing where it lies in the platform's repository, or in none."""
+    around = _repository(project)
+    return git_state(project, ".") if around and around != _repository(ROOT) else {}
+
+
+def _repository(folder: Path) -> Path | None:
+    """The folder of the git repository around this one."""
+    place = folder.resolve()
+    return next((one for one in (place, *place.parents) if (one / ".git").exists()), None)

@@ -60,7 +60,7 @@ def lineage(project: str, version: int | str = "champion", settings: Settings | 
         "decision": json.loads(store.fetch(entry.decision).read_text(encoding="utf-8")) if entry.decision else None,
         "replaced": entry.replaced,
         "replaced_by": _replaced_by(past, entry),
-        "warnings": differences(entry),
+        "warnings": differences(project, entry),
     }
 
 

@@ -6,11 +6,12 @@ import json
 import platform
 
 from pipelines.core.alarms import Alarms
+from pipelines.core.discovery import find_project
 from pipelines.core.execution import Session
 from pipelines.core.files import sha256_of
 from pipelines.core.fingerprint import LOCK, digest_of
 from pipelines.core.ledger import Entry
-from pipelines.core.run import git_state
+from pipelines.core.run import git_state, own_git_state
 from pipelines.core.scrub import scrub
 
 RUN = "pipelines.run"
@@ -38,6 +39,8 @@ def provenance(session: Session) -> dict[str, str]:
         "lock.sha256": sha256_of(LOCK) if LOCK.is_file() else "",
         "python": platform.python_version(),
     }
+    if own := own_git_state(session.definition.folder):
+        tags |= {"git.project.commit": own["commit"], "git.project.dirty": own["dirty"]}
     if run.rehearsal:
         tags["pipelines.rehearsal"] = run.rehearsal
     if answered := Alarms(session.store, run.project).of(run.id):
@@ -46,15 +49,34 @@ def provenance(session: Session) -> dict[str, str]:
     return {key: scrub(value) for key, value in tags.items()}
 
 
-def differences(entry: Entry) -> list[str]:
+def uncommitted(session: Session) -> dict[str, str]:
+    """How the code differs from its commits: the text of each diff by the name of the file it is shown as; none when it does not.
+
+    A project in a repository of its own has a diff of its own.
+    """
+    diffs = {"uncommitted.diff": git_state()["diff"]}
+    diffs["uncommitted-project.diff"] = own_git_state(session.definition.folder).get("diff", "")
+    return {name: scrub(diff) for name, diff in diffs.items() if diff}
+
+
+def differences(project: str, entry: Entry) -> list[str]:
     """In what the code and environment of now differ from those the version was made with."""
-    git, told = git_state(), entry.lineage
+    told = entry.lineage
     lock = sha256_of(LOCK) if LOCK.is_file() else ""
-    found = []
-    if told.get("git.commit") != git["commit"]:
-        found.append(f"made at commit {told.get('git.commit') or 'unknown'}; this is {git['commit'] or 'unknown'}")
-    if told.get("git.dirty") == "true":
-        found.append("made with uncommitted changes; the run's artifact uncommitted.diff has them")
+    own = own_git_state(find_project(project).folder)
+    found = _commits("made", told, "git.", git_state()["commit"], "uncommitted.diff")
+    if own or "git.project.commit" in told:
+        now = own.get("commit", "")
+        found += _commits("the project's own repository: made", told, "git.project.", now, "uncommitted-project.diff")
     if told.get("lock.sha256") != lock:
         found.append("the lock file has changed since: other library versions may give other numbers")
+    return found
+
+
+def _commits(made: str, told: dict[str, str], prefix: str, now: str, diff: str) -> list[str]:
+    found = []
+    if told.get(f"{prefix}commit") != now:
+        found.append(f"{made} at commit {told.get(f'{prefix}commit') or 'unknown'}; this is {now or 'unknown'}")
+    if told.get(f"{prefix}dirty") == "true":
+        found.append(f"{made} with uncommitted changes; the run's artifact {diff} has them")
     return found

@@ -66,7 +66,7 @@ def reproduce(
             raise DataError(
                 f"the store has no record of what {', '.join(missing)} gave in run {entry.run}; nothing to compare with"
             )
-        warnings = differences(entry)
+        warnings = differences(project, entry)
         done: dict[str, StageResult] = {}
         stages: list[dict[str, Any]] = []
         for node in nodes:

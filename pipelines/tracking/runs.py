@@ -24,7 +24,7 @@ from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.fingerprint import digest_of
 from pipelines.core.graph import Node
-from pipelines.core.run import Run, git_state
+from pipelines.core.run import Run
 from pipelines.core.scrub import scrub, without_password
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
@@ -34,7 +34,7 @@ from pipelines.tracking.facts import Facts, facts_of, flattened, metric_name
 from pipelines.tracking.leases import lease, why_gone
 from pipelines.tracking.markdown import inert
 from pipelines.tracking.open_runs import Claim, claim_key, claimed
-from pipelines.tracking.provenance import PER_TASK, RUN, provenance
+from pipelines.tracking.provenance import PER_TASK, RUN, provenance, uncommitted
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -219,9 +219,10 @@ class MlflowTracker:
         more |= {"mlflow.source.git.commit": origin["git.commit"], "mlflow.user": getpass.getuser()}
         made = self._make(session, experiment, session.run.id, origin, more)
         self._write(made.run_id, Facts(params=flattened(session.params.model_dump(mode="json"))))
-        if diff := git_state()["diff"]:
+        if diffs := uncommitted(session):
             with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
-                Path(folder, "uncommitted.diff").write_text(scrub(diff))
+                for diff, text in diffs.items():
+                    Path(folder, diff).write_text(text, encoding="utf-8")
                 artifacts.put(self.settings, made, folder)
         return made
 

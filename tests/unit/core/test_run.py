@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core import run
+from pipelines.core.discovery import SHIPPED
 from pipelines.core.errors import ConfigError
-from pipelines.core.run import Run, git_state, new_id, parse_as_of, today
+from pipelines.core.run import Run, git_state, new_id, own_git_state, parse_as_of, today
 from pipelines.core.settings import ROOT, Settings, quiet_environment
 from pipelines.stack.environment import Ports, full_environment
 from pipelines.stack.secrets import Secrets
@@ -44,39 +44,63 @@ def test_ids_are_unique_and_sort_by_time() -> None:
     assert ids[0][:19] <= ids[-1][:19]
 
 
-def test_the_git_state_of_a_place_without_git_is_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def git(place: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True)
+
+
+def committed(place: Path, *files: str) -> None:
+    git(place, "init", "--quiet")
+    git(place, "add", *files)
+    git(place, "commit", "--quiet", "-m", "first")
+
+
+def state(place: Path, *code: str) -> dict[str, str]:
     git_state.cache_clear()
-    monkeypatch.setattr(run, "ROOT", tmp_path)
-    assert git_state() == {"commit": "", "dirty": "false", "diff": ""}
-    git_state.cache_clear()
+    return git_state(place, *code)
 
 
-def test_a_file_git_does_not_know_makes_the_tree_dirty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True)
+def test_the_git_state_of_a_place_without_git_is_empty(tmp_path: Path) -> None:
+    assert state(tmp_path) == {"commit": "", "dirty": "false", "diff": ""}
+    assert own_git_state(tmp_path) == {}
 
-    def state() -> dict[str, str]:
-        git_state.cache_clear()
-        return git_state()
 
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+def test_a_file_git_does_not_know_makes_the_tree_dirty(tmp_path: Path) -> None:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / ".gitignore").write_text("*.pyc\n")
     (tmp_path / "notes.txt").write_text("outside of the code\n")
     (tmp_path / "pipelines" / "old.py").write_text("x = 1\n")
-    git("init", "--quiet")
-    git("add", ".gitignore", "pipelines")
-    git("commit", "--quiet", "-m", "first")
+    committed(tmp_path, ".gitignore", "pipelines")
     (tmp_path / "pipelines" / "old.pyc").write_text("ignored\n")
-    clean = state()
+    clean = state(tmp_path)
     assert len(clean["commit"]) == 40
     assert (clean["dirty"], clean["diff"]) == ("false", "")
     (tmp_path / "pipelines" / "new.py").write_text("y = 2\n")
-    assert (state()["dirty"], state()["diff"]) == ("true", "Only here, unknown to git: pipelines/new.py\n")
+    assert (state(tmp_path)["dirty"], state(tmp_path)["diff"]) == ("true", "Only here, unknown to git: pipelines/new.py\n")
     (tmp_path / "pipelines" / "old.py").write_text("x = 3\n")
-    assert "+x = 3\n" in state()["diff"]
-    assert state()["diff"].endswith("pipelines/new.py\n")
+    assert "+x = 3\n" in state(tmp_path)["diff"]
+    assert state(tmp_path)["diff"].endswith("pipelines/new.py\n")
+
+
+def test_a_changed_file_that_is_no_utf_8_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_bytes("Müller\n".encode("latin-1"))
+    committed(tmp_path, "names.csv")
+    (tmp_path / "names.csv").write_bytes("Möller\n".encode("latin-1"))
+    assert "-M\ufffdller\n+M\ufffdller\n" in state(tmp_path)["diff"]
+
+
+def test_a_project_in_a_repository_of_its_own_has_a_state_of_its_own(tmp_path: Path) -> None:
+    project = tmp_path / "mine" / "parcels"
+    project.mkdir(parents=True)
+    (project / "__init__.py").write_text("x = 1\n")
+    committed(tmp_path / "mine", "parcels")
     git_state.cache_clear()
+    clean = own_git_state(project)
+    assert len(clean["commit"]) == 40
+    assert clean["dirty"] == "false"
+    (project / "prompt.txt").write_text("new\n")
+    git_state.cache_clear()
+    assert own_git_state(project)["diff"] == "Only here, unknown to git: prompt.txt\n"
+    assert own_git_state(SHIPPED / "churn") == {}, "the platform's repository is told anyway"
 
 
 def test_settings_follow_the_home_unless_told_otherwise() -> None:

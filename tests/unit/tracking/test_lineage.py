@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from pipelines.core.discovery import Definition
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.core.execution import Session
+from pipelines.core.run import git_state
 from pipelines.core.settings import Settings
 from pipelines.runners import in_process
+from pipelines.tracking.client import connect
 from pipelines.tracking.lineage import lineage, reproduce
 from pipelines.tracking.runs import MlflowTracker
 
@@ -23,6 +26,10 @@ Sessions = Callable[..., Session]
 @pytest.fixture
 def champion(toy_session: Sessions, settings: Settings) -> Session:
     """A run of the whole chain, promoted."""
+    return _run(toy_session, settings)
+
+
+def _run(toy_session: Sessions, settings: Settings) -> Session:
     session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}}, why="schedule")
     tracker = MlflowTracker(settings)
     in_process.run(session, tracker=tracker)
@@ -131,6 +138,35 @@ def test_changed_source_falls_back_to_the_stored_snapshot(champion: Session, set
     told = reproduce("toy", 1, settings)
     assert told["verdict"] == "identical"
     assert any("stored snapshot was used" in warning for warning in told["warnings"])
+
+
+def test_the_code_of_a_project_with_its_own_repository_is_told_and_compared(
+    toy: Definition, toy_session: Sessions, settings: Settings
+) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(toy.folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    made = git("rev-parse", "HEAD")
+    (toy.folder / "prompt.txt").write_text("not committed\n")
+    git_state.cache_clear()
+    _run(toy_session, settings)
+    told = lineage("toy", "champion", settings)
+    assert (told["code"]["project.commit"], told["code"]["project.dirty"]) == (made, "true")
+    run = connect(settings).get_run(told["mlflow_run"])
+    diff = Path(connect(settings).download_artifacts(run.info.run_id, "uncommitted-project.diff"))
+    assert diff.read_text() == "Only here, unknown to git: prompt.txt\n"
+    assert run.data.tags["git.project.commit"] == made
+
+    git("add", ".")
+    git("commit", "--quiet", "-m", "second")
+    git_state.cache_clear()
+    told = lineage("toy", "champion", settings)
+    assert f"the project's own repository: made at commit {made}; this is {git('rev-parse', 'HEAD')}" in told["warnings"]
+    assert any("made with uncommitted changes; the run's artifact uncommitted-project.diff" in one for one in told["warnings"])
 
 
 def test_a_run_without_records_cannot_be_reproduced(champion: Session, settings: Settings) -> None:

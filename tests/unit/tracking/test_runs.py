@@ -433,9 +433,8 @@ def test_more_than_mlflow_takes_at_once(toy_session: Sessions, settings: Setting
 
 def test_no_secret_is_logged(toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_PASSWORD", SECRET)
-    monkeypatch.setattr(
-        "pipelines.tracking.runs.git_state", lambda: {"commit": "c", "dirty": "true", "diff": f"+url = 'x://u:{SECRET}@h'\n"}
-    )
+    changed = {"commit": "c", "dirty": "true", "diff": f"+url = 'x://u:{SECRET}@h'\n"}
+    monkeypatch.setattr("pipelines.tracking.provenance.git_state", lambda: changed)
     session = toy_session(overrides={"features": {}, "ingest.drift": {}}, engine={"conf": SECRET})
     tracker = MlflowTracker(settings)
     record_all(tracker, session, chain(session))
