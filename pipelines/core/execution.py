@@ -138,6 +138,10 @@ class Context:
     workdir: Path
     """A folder of its own, deleted afterwards."""
     fingerprint: str
+    done: Results = field(default_factory=dict)
+    """Results of the nodes before it."""
+    lasting: bool = True
+    """Whether the result answers the same question the next time. A body that had to make do says False, and runs again."""
 
     @property
     def run(self) -> Run:
@@ -208,13 +212,14 @@ def execute(
     if before and node.stage.reuse and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
-        context = Context(session, node, inputs, history, progress, Path(folder), mark)
+        context = Context(session, node, inputs, history, progress, Path(folder), mark, done)
         values = _call(context)
         outputs = save(session, node, values, mark)
     result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
     if before and not node.stage.reuse and before.outputs == outputs:  # it acts on the world, and found nothing left to do
         return result.model_copy(update={"reused": True})
-    session.store.replace(memo, result.model_dump_json(indent=1).encode())
+    if context.lasting:
+        session.store.replace(memo, result.model_dump_json(indent=1).encode())
     return result
 
 

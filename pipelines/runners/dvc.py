@@ -34,6 +34,7 @@ from pipelines.core.fingerprint import CodeIndex
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, new_id, today
 from pipelines.core.settings import ROOT, Settings
+from pipelines.core.store import Store
 from pipelines.runners.dvc_plots import arrange
 
 HEADER = """\
@@ -160,6 +161,10 @@ _NUMBERS = "plots"
 """The artifact with metrics.json and the CSV files for `dvc metrics` and `dvc plots`."""
 
 
+_FINGERPRINT = ".fingerprint"
+"""Ending of the file with the fingerprint of a stage's results, beside them."""
+
+
 def _results(project: str, node: Node) -> Path:
     return Path("data", project, f"{node.name}.json")
 
@@ -209,7 +214,8 @@ def run_node(
         raise ConfigError(f"there is no dvc.yaml in {Path.cwd()}; run this, or better `dvc repro`, where it is")
     definition = find_project(project)
     node = definition.training.node(name)
-    done, as_of = _before(definition, node)
+    settings = Settings.load()
+    done, as_of = _before(definition, node, Store.open(settings.store, settings.home / "cache" / "store"))
     run = Run(
         project=project,
         id=run_id or shared_run_id(),
@@ -219,7 +225,7 @@ def run_node(
         fresh=fresh,
         engine={"task_id": _stage_name(project, node)},
     )
-    session = Session(run)
+    session = Session(run, settings=settings)
     told = tracker or _mlflow(session.settings)
     _introduce(session, done, told)
     try:
@@ -256,7 +262,7 @@ def _mlflow(settings: Settings) -> RunTracker:
     return MlflowTracker(settings)
 
 
-def _before(definition: Definition, node: Node) -> tuple[dict[str, StageResult], datetime]:
+def _before(definition: Definition, node: Node, store: Store) -> tuple[dict[str, StageResult], datetime]:
     """What the nodes before this one have written, and the date the first of them read as of."""
     done: dict[str, StageResult] = {}
     as_of = today()
@@ -266,10 +272,17 @@ def _before(definition: Definition, node: Node) -> tuple[dict[str, StageResult],
             continue
         record = Json[Any]().read(path)
         outputs = {name: Ref.model_validate(ref) for name, ref in record["outputs"].items()}
-        done[parent.name] = StageResult(node=parent.name, fingerprint="", outputs=outputs, reused=True)
+        mark = _fingerprint(path, store, next(iter(outputs.values())))
+        done[parent.name] = StageResult(node=parent.name, fingerprint=mark, outputs=outputs, reused=True)
         if "as_of" in record:
             as_of = datetime.fromisoformat(record["as_of"])
     return done, as_of
+
+
+def _fingerprint(results: Path, store: Store, ref: Ref) -> str:
+    """Of the execution that wrote these results; where that is not noted, of the one that made the first artifact."""
+    note = results.with_suffix(_FINGERPRINT)
+    return note.read_text(encoding="utf-8") if note.is_file() else store.manifest(ref.digest).fingerprint
 
 
 def _introduce(session: Session, done: Mapping[str, StageResult], tracker: RunTracker) -> None:
@@ -277,20 +290,22 @@ def _introduce(session: Session, done: Mapping[str, StageResult], tracker: RunTr
     if session.store.read(f"runs/{session.run.project}/{session.run.id}/run.json") is not None:
         return
     for name, result in done.items():
-        first = next(iter(result.outputs.values()))
-        known = result.model_copy(update={"fingerprint": session.store.manifest(first.digest).fingerprint})
-        tracker.record(session, session.graph.node(name), known)
+        tracker.record(session, session.graph.node(name), result)
 
 
 def _write(session: Session, node: Node, result: StageResult) -> None:
-    """References, and nothing that differs between two runs of the same inputs, so that DVC sees when nothing changed."""
+    """References, and nothing that differs between two runs of the same inputs, so that DVC sees when nothing changed. The
+    fingerprint, which other code changes though the same comes out, stands beside them, where DVC does not look.
+    """
     record: dict[str, Any] = {"outputs": {name: ref.model_dump() for name, ref in result.outputs.items()}}
     if not node.stage.reads:
         record["as_of"] = session.run.as_of.isoformat()
     project = session.run.project
     if numbers := result.outputs.get(_NUMBERS):
         _write_numbers(project, session.read(numbers))
-    write_atomically(_results(project, node), (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+    results = _results(project, node)
+    write_atomically(results.with_suffix(_FINGERPRINT), result.fingerprint.encode())
+    write_atomically(results, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _write_numbers(project: str, folder: Path) -> None:

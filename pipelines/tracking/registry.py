@@ -221,11 +221,9 @@ def _lineage(context: Context, run_id: str) -> dict[str, str]:
     session = context.session
     snapshot = facts_of(_output(session, "snapshot"), context.read("snapshot"), None)[None].tags
     lineage = {**provenance(session), **snapshot, "data.sha256": context.ref("raw").digest, "mlflow.run": run_id}
-    for refs in context.inputs.values():
-        for ref in refs.values() if isinstance(refs, dict) else (refs,):
-            manifest = session.store.manifest(ref.digest)
-            lineage[f"stage.{manifest.stage}.fingerprint"] = manifest.fingerprint
-    return lineage
+    before = [node.name for node in session.graph.upstream(context.node)]
+    # the artifacts' manifests name whoever wrote the same bytes first, which may have been other code
+    return lineage | {f"stage.{name}.fingerprint": context.done[name].fingerprint for name in before}
 
 
 def _output(session: Session, name: str) -> Output:

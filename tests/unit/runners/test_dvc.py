@@ -119,6 +119,23 @@ def test_nodes_hand_over_references(workspace: Path) -> None:
     ]
 
 
+def test_a_run_is_told_the_fingerprint_of_what_it_builds_on_not_of_who_made_the_same_first(
+    workspace: Path, toy: Definition
+) -> None:
+    class Marks(Witness):
+        def record(self, session: Session, node: Node, result: StageResult) -> None:
+            self.told.append(result.fingerprint)
+
+    tracker = Marks()
+    dvc.run_node("toy", "ingest", profile="sample", run_id="first", tracker=tracker)
+    source = toy.folder / "__init__.py"
+    source.write_text(source.read_text() + "\n# a remark: the same comes out\n")
+    dvc.run_node("toy", "ingest", profile="sample", run_id="second", tracker=tracker)
+    dvc.run_node("toy", "validate", profile="sample", run_id="third", tracker=tracker)
+    first, _, second, _, built_on, _, _ = tracker.told
+    assert (first != second, built_on) == (True, second)
+
+
 def test_later_nodes_read_as_of_the_first_ones_date(workspace: Path) -> None:
     dvc.run_node("toy", "ingest", profile="sample", tracker=Witness())
     path = workspace / "data" / "toy" / "ingest.json"

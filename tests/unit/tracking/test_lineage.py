@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pipelines.core.execution import Session
 from pipelines.core.run import git_state
 from pipelines.core.settings import Settings
 from pipelines.runners import in_process
+from pipelines.tracking import records
 from pipelines.tracking.client import connect
 from pipelines.tracking.lineage import lineage, reproduce
 from pipelines.tracking.runs import MlflowTracker
@@ -29,8 +31,8 @@ def champion(toy_session: Sessions, settings: Settings) -> Session:
     return _run(toy_session, settings)
 
 
-def _run(toy_session: Sessions, settings: Settings) -> Session:
-    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}}, why="schedule")
+def _run(toy_session: Sessions, settings: Settings, overrides: Mapping[str, Any] = MappingProxyType({})) -> Session:
+    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}, **overrides}, why="schedule")
     tracker = MlflowTracker(settings)
     in_process.run(session, tracker=tracker)
     tracker.finish(session, "FINISHED")
@@ -60,6 +62,21 @@ def test_lineage_tells_everything(champion: Session, settings: Settings) -> None
     assert told["model"] in {chain[node]["outputs"]["model"] for node in ("train-linear", "train-centroid")}
     with pytest.raises(ConfigError, match="no version '7'"):
         lineage("toy", 7, settings)
+
+
+def test_a_version_tells_the_fingerprints_of_what_ran_not_of_who_made_the_same_bytes_first(
+    champion: Session, toy: Definition, toy_session: Sessions, settings: Settings
+) -> None:
+    source = toy.folder / "__init__.py"
+    source.write_text(source.read_text() + "\n# a remark: another fingerprint of each stage, the same artifacts\n")
+    second = _run(toy_session, settings, {"train.candidates.linear.ridge": 0.7})
+    ran = {node: result.fingerprint for node, result in records.results(second.store, "toy", second.run.id).items()}
+    [_, entry] = [entry for entry in second.ledger.history("toy").entries if entry.kind in ("promotion", "rejection")]
+    before = ["ingest", "validate", "features", "train-linear", "train-centroid", "evaluate"]
+    told = {key: mark for key, mark in entry.lineage.items() if key.startswith("stage.")}
+    assert told == {f"stage.{node}.fingerprint": ran[node] for node in before}
+    version = connect(settings).get_model_version("toy", str(entry.version))
+    assert {key: version.tags[key] for key in told} == told
 
 
 def test_reproduced_bit_for_bit_beside_the_real_store(champion: Session, settings: Settings) -> None:
