@@ -187,11 +187,11 @@ def _carry_out(context: Context, decision: Decision, model: Ref, answer: Answer 
     records.remember_run(session)
     lineage = _lineage(context, run_id)
     why = _rolled_back(project, history, model) if blocked else _reason(decision, unwanted)
-    tags = {**lineage, "candidate": decision.winner, "decision": "accepted" if accepted else "refused"}
     versions = _versions(session.settings, session.run.model_name)
+    tags = {**lineage, **_verdict_tags(decision.winner, accepted, answer)}
     version = versions.register(session, run_id, model, _example(context), tags, why)
-    if answer:  # the version may be there since before anybody answered
-        versions.tag(version, {"decision": tags["decision"], **_approval_tags(answer)})
+    if accepted or history.version(version) is None:  # it may be there since an earlier decision; what has served stays as it is
+        versions.describe(version, tags, why, _outdated(history, version))
     entry = Entry(
         kind="promotion" if accepted else "rejection",
         run=session.run.id,
@@ -241,9 +241,18 @@ def _unapproved(session: Session, decision: Decision, answer: Answer | None) -> 
     return f"awaits approval; approve it in Airflow's DAG {project}_training, or `pipelines promote {project} --why …`"
 
 
-def _approval_tags(answer: Answer) -> dict[str, str]:
-    verdict = "approved" if answer.approved else "rejected"
-    return {"approval": verdict, "approval.by": answer.by, "approval.at": answer.at.isoformat(), "approval.why": answer.why}
+def _verdict_tags(candidate: str, accepted: bool, answer: Answer | None) -> dict[str, str]:
+    tags = {"candidate": candidate, "decision": "accepted" if accepted else "refused"}
+    if answer:
+        verdict = "approved" if answer.approved else "rejected"
+        tags |= {"approval": verdict, "approval.by": answer.by, "approval.at": answer.at.isoformat(), "approval.why": answer.why}
+    return tags
+
+
+def _outdated(history: History, version: int) -> set[str]:
+    """Names of the tags that earlier decisions gave a version."""
+    earlier = [e for e in history.entries if e.kind in ("promotion", "rejection") and e.version == version]
+    return {key for e in earlier for key in (*e.lineage, *_verdict_tags(e.candidate, True, e.approval))}
 
 
 def _reason(decision: Decision, unapproved: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +41,25 @@ class Versions:
                 source=logged.artifact_location,
                 run_id=run_id,
                 model_id=logged.model_id,
-                tags={MODEL: model.digest, **{key: scrub(value)[:5000] for key, value in tags.items()}},
+                tags={MODEL: model.digest, **_told(tags)},
                 description=scrub(note),
             )
             version = self._of_model(model.digest)
             assert version is not None, "a version just made can be found"
             return version
 
-    def tag(self, version: int, tags: Mapping[str, str]) -> None:
-        """Say more of a version, or what has changed since it was made."""
+    def describe(self, version: int, tags: Mapping[str, str], note: str, outdated: Collection[str] = ()) -> None:
+        """Say of a version that was there already what is so now; tags that no longer hold, `outdated`, are taken away."""
         with answering(self.settings.tracking):
-            for key, value in tags.items():
-                self.client.set_model_version_tag(self.project, str(version), key, scrub(value)[:5000])
+            known = self.client.get_model_version(self.project, str(version))
+            told = _told(tags)
+            for key in (set(outdated) & set(known.tags)) - set(told):
+                self.client.delete_model_version_tag(self.project, str(version), key)
+            for key, value in told.items():
+                if known.tags.get(key) != value:
+                    self.client.set_model_version_tag(self.project, str(version), key, value)
+            if known.description != scrub(note):
+                self.client.update_model_version(self.project, str(version), scrub(note))
 
     def aliases(self) -> dict[str, int]:
         """Our aliases as MLflow has them."""
@@ -137,6 +144,10 @@ class Versions:
         except MlflowException as error:
             if not is_error(error, "RESOURCE_ALREADY_EXISTS"):
                 raise
+
+
+def _told(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: scrub(value)[:5000] for key, value in tags.items()}
 
 
 def _number(version: ModelVersion) -> int:

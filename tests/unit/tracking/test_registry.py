@@ -100,6 +100,36 @@ def test_a_challenger_that_is_accepted_later_keeps_its_version(toy_session: Sess
     assert aliases(settings) == {"champion": 2, "previous": 1}
 
 
+def test_what_mlflow_says_of_a_version_follows_its_newest_decision(
+    toy_session: Sessions, chain: Chain, settings: Settings
+) -> None:
+    strict = toy_session(overrides={"gates.rows": 2}, runner="airflow", engine={"dag_id": "toy_training"})
+    assert promote(strict, chain(strict, accept=False))["outcome"] == "refused"
+    client = connect(settings)
+    assert client.get_model_version("toy", "1").tags["airflow.dag_id"] == "toy_training"
+    client.set_model_version_tag("toy", "1", "reviewed", "by a person")
+
+    lenient = toy_session()
+    assert promote(lenient, chain(lenient))["version"] == 1
+    version = client.get_model_version_by_alias("toy", "champion")
+    entry = registry.find("toy", "champion", settings)
+    assert (version.tags["decision"], version.description) == ("accepted", entry.why)
+    assert entry.run == lenient.run.id
+    assert {key: version.tags[key] for key in entry.lineage} == entry.lineage
+    assert "airflow.dag_id" not in version.tags, "it was the refused run's"
+    assert version.tags["reviewed"] == "by a person"
+
+
+def test_a_later_refusal_of_what_serves_leaves_its_version_as_it_was(
+    toy_session: Sessions, chain: Chain, settings: Settings
+) -> None:
+    promoted(toy_session, chain, 1.0)
+    before = connect(settings).get_model_version("toy", "1")
+    assert promoted(toy_session, chain, 1.0, accept=False)["outcome"] == "refused"
+    after = connect(settings).get_model_version_by_alias("toy", "champion")
+    assert (after.tags, after.description) == (before.tags, before.description)
+
+
 def test_rollback_restores_the_one_before_and_blocks_the_other(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
     promoted(toy_session, chain, 1.0)
     promoted(toy_session, chain, 2.0, incumbent=1)
