@@ -42,6 +42,11 @@ class Fetched:
     tried: list[str] = field(default_factory=list)
     """Sources that did not answer, each with the reason."""
 
+    @property
+    def makeshift(self) -> bool:
+        """Whether these rows are simulated, or of another data set, only because no source of the real ones answered."""
+        return bool(self.tried) and self.source in ("simulator", "stand-in")
+
 
 def fetch(
     ingest: Ingest,

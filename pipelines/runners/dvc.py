@@ -4,8 +4,9 @@
 references under `data/<project>/`; the artifacts themselves stay in the store. DVC decides what to run from those files,
 the parameters and the code; a stage that it runs although nothing relevant changed is answered from the store.
 
-Two things are no change to DVC: a later day (`dvc repro -f -s churn-ingest` moves `as_of` to today) and a champion that another
-runner promoted (`dvc repro -f -s churn-evaluate` compares with it).
+Three things are no change to DVC: a later day (`dvc repro -f -s churn-ingest` moves `as_of` to today), a source that can be
+reached again, where rows had to be simulated (the same command asks it), and a champion that another runner promoted
+(`dvc repro -f -s churn-evaluate` compares with it).
 
 `pipelines render` writes `dvc.yaml` anew; a test compares the committed one with a fresh rendering.
 """

@@ -23,6 +23,7 @@ def collect(context: Context) -> dict[str, Any]:
     fetched = sources.fetch(
         params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
     )
+    context.lasting = not fetched.makeshift  # the next run asks the real sources again
     data = project.load(fetched.folder, window)
     rows = project.count(data)
     if rows == 0:

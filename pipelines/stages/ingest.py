@@ -21,6 +21,7 @@ def ingest(context: Context) -> dict[str, Any]:
     fetched = sources.fetch(
         params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
     )
+    context.lasting = not fetched.makeshift  # the next run asks the real sources again
     snapshots = Snapshots(context.session.settings)
     pointer = snapshots.add(run.project, fetched.folder)
     snapshots.push()

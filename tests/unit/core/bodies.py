@@ -17,6 +17,12 @@ def make(context: Context) -> dict[str, Any]:
     return {"number": 1, "note": "n"}
 
 
+def make_do(context: Context) -> dict[str, Any]:
+    calls.append("make_do")
+    context.lasting = False
+    return {"number": 1, "note": "n"}
+
+
 def double(context: Context) -> dict[str, Any]:
     calls.append(f"double-{context.candidate}")
     return {"doubled": context.read("number") * 2}

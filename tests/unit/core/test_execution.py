@@ -77,6 +77,12 @@ def test_a_stage_that_acts_on_the_world_runs_every_time(open_session: Callable[.
     assert bodies.calls == ["make", "double-linear", "double-centroid", "total", "make"]
 
 
+def test_a_body_that_made_do_is_run_again(open_session: Callable[..., Session], bodies: ModuleType) -> None:
+    for _ in range(2):
+        in_process.run(open_session(chain("make_do")))
+    assert bodies.calls == ["make_do", "double-linear", "double-centroid", "total", "make_do"], "what follows saw no change"
+
+
 def test_what_it_depends_on_makes_it_run_again(open_session: Callable[..., Session], bodies: ModuleType) -> None:
     graph = chain(params=("seed",), looks_at=("as_of", "champion"))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,9 @@ import pytest
 from pipelines.core.discovery import Definition
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Session, execute
+from pipelines.data import sources
+from pipelines.data.catalog import Entry
+from tests.conftest import write_toy_data
 
 Open = Callable[..., Session]
 
@@ -124,3 +130,44 @@ def test_own_files_that_changed_are_read_again(toy_session: Open, tmp_path: Path
     changed, _ = run(toy_session(overrides={"ingest.path": str(own)}), "ingest")
     assert not changed.reused
     assert changed.outputs["raw"].digest != first.outputs["raw"].digest
+
+
+@pytest.fixture
+def published(tmp_path: Path, toy: Definition, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror that holds the toy's rows, known as the data set `toy_rows`, which also has a simulator. Nobody is told of it."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    rows = (mirror / "toy.csv", (tmp_path / "toy.csv").read_bytes())
+    rows[0].write_bytes(rows[1])
+    file = {"name": "toy.csv", "sha256": hashlib.sha256(rows[1]).hexdigest(), "bytes": len(rows[1]), "mirror": "toy.csv"}
+    made = {"title": "Toy", "task": "none", "licence": "CC0", "files": [file]}
+    simulator = {"function": "toy_simulator:simulate", "rows": 600}
+    monkeypatch.setattr(sources, "entry", lambda *_: Entry.model_validate({**made, "simulator": simulator}))
+    module = ModuleType("toy_simulator")
+    module.simulate = lambda folder, rows, seed, drift: write_toy_data(folder / "toy.csv", rows, seed + 9)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "toy_simulator", module)
+    monkeypatch.delenv("PIPELINES_MIRROR", raising=False)
+    return mirror
+
+
+@pytest.mark.parametrize(
+    ("graph", "node", "told"), [("training", "ingest", "snapshot"), ("monitoring", "collect", "window_info")]
+)
+def test_rows_that_had_to_be_simulated_are_asked_for_again(
+    graph: str, node: str, told: str, toy_session: Open, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the remedy our own message names, a mirror, changes nothing for runs as of the same date."""
+    ask = {"as_of": datetime(2025, 3, 1, tzinfo=UTC), "overrides": {"ingest.path": None, "ingest.dataset": "toy_rows"}}
+    first, values = run(toy_session(graph, **ask), node)
+    assert values[told]["source"] == "simulator"
+    again, _ = run(toy_session(graph, **ask), node)
+    assert (again.reused, again.outputs) == (False, first.outputs), "the same rows: what follows is reused"
+    monkeypatch.setenv("PIPELINES_MIRROR", str(published))
+    real, values = run(toy_session(graph, **ask), node)
+    assert (real.reused, values[told]["source"]) == (False, "mirror")
+    assert run(toy_session(graph, **ask), node)[0].reused
+
+
+def test_rows_that_were_asked_for_from_the_simulator_are_reused(toy_session: Open, published: Path) -> None:
+    ask = {"ingest.path": None, "ingest.dataset": "toy_rows", "ingest.source": "simulator"}
+    assert [run(toy_session(overrides=ask), "ingest")[0].reused for _ in range(2)] == [False, True]
