@@ -216,7 +216,7 @@ def _first(request: _Request, file: File, source: str, tried: tuple[str, ...], a
     for address in addresses:
 
         def write(path: Path, address: str = address) -> None:
-            transport.copy(address, path, request.progress)
+            transport.copy(address, path, request.progress, file.bytes)
 
         try:
             came = Came(source=source, origin=without_password(address), tried=tried)

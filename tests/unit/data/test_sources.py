@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import socket
 import sys
+import threading
 import time
 import types
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +138,7 @@ def test_a_resource_is_never_simulated(entry: Entry, settings: Settings, simulat
 
 
 def test_a_resource_with_a_wrong_checksum(web: Web, entry: Entry, settings: Settings, tmp_path: Path) -> None:
-    web.answers["/x.csv"] = b"not the weights"
+    web.answers["/x.csv"] = b"not weights\n"
     with pytest.raises(DataError, match=r"demo\.csv has the wrong checksum"):
         sources.fetch_resource("demo", settings, tmp_path)
 
@@ -197,8 +200,81 @@ def test_a_server_that_does_not_answer_is_given_up(entry: Entry, mirrored: Setti
         assert "timed out" in fetch(mirrored).tried[0]
 
 
+@pytest.fixture
+def drip(monkeypatch: pytest.MonkeyPatch, entry: Entry) -> Iterator[Callable[..., None]]:
+    """``drip(pieces, pause)``: the entry's URL leads to a server that sends one piece after another, with pauses in seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve(pieces: Sequence[bytes], pause: float) -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1 << 16)
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(pause)
+
+        def start(pieces: Sequence[bytes], pause: float) -> None:
+            threading.Thread(target=serve, args=(pieces, pause), daemon=True).start()
+            file = entry.files[0].model_copy(update={"urls": (f"http://127.0.0.1:{server.getsockname()[1]}/x",)})
+            monkeypatch.setattr(sources, "entry", lambda *_: entry.model_copy(update={"files": (file,)}))
+
+        yield start
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def test_a_server_that_drips_is_given_up(drip: Callable[..., None], mirrored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte breaks the silence, so that waiting for one never ends."""
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.5)
+    drip([HEAD, *[b"a"] * 100], 0.1)
+    started = time.monotonic()
+    found = fetch(mirrored)
+    assert found.source == "mirror"
+    assert "given up after" in found.tried[0]
+    assert "bytes a second for" in found.tried[0]
+    assert time.monotonic() - started < 3
+
+
+def test_a_server_that_drips_the_head_of_its_answer_is_given_up(
+    drip: Callable[..., None], mirrored: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.4)
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+    drip([b"HTTP/1.1 200 OK\r\n", *[b"X"] * 100], 0.1)
+    started = time.monotonic()
+    found = fetch(mirrored)
+    assert found.source == "mirror"
+    assert "no whole answer within 0.6 s" in found.tried[0]
+    assert time.monotonic() - started < 3
+
+
+def test_a_slow_download_that_makes_progress_goes_on(
+    drip: Callable[..., None], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "SLOWEST", 2)
+    drip([HEAD, *[bytes([one]) for one in CONTENT]], 0.1)
+    found = fetch(settings)
+    assert (found.source, found.files) == ("url", {"demo.csv": SHA256})
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_larger_than_the_catalog_declares_is_not_taken(told: bool, drip: Callable[..., None], mirrored: Settings) -> None:
+    """Whether or not the server says beforehand how much it sends, it stops at the first byte too many."""
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 99000000\r\n\r\n") if told else HEAD
+    drip([head, *[b"x" * (1 << 16)] * 1500], 0)
+    with pytest.raises(
+        DataError, match=r"another file than the catalog declares: expected 12 bytes, found [\d,]+ or more"
+    ) as refused:
+        fetch(mirrored)
+    found = int(str(refused.value).partition("found ")[2].partition(" or")[0].replace(",", ""))
+    assert found == 99_000_000 if told else found < 1 << 20
+    assert not list((mirrored.home / "cache" / "downloads").iterdir()), "nothing of it is kept"
+
+
 def test_no_room_in_the_cache(web: Web, entry: Entry, mirrored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(address: str, target: Path, progress: object) -> None:
+    def full(address: str, target: Path, *_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     monkeypatch.setattr(transport, "copy", full)
