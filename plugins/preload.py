@@ -111,13 +111,17 @@ def stages() -> tuple[str, ...]:
     return tuple(dict.fromkeys(stage.body.partition(":")[0] for stage in (*TRAINING, *MONITORING)))
 
 
-def stamps() -> dict[str, tuple[int, int] | None]:
-    """Each file of ours that has been imported, with its time of change and its size; None when it is gone."""
+Stamp = tuple[int, int, int, int]
+"""Times of modification and of change, size and inode: who copies a file can keep the first and the third."""
+
+
+def stamps() -> dict[str, Stamp | None]:
+    """Each file of ours that has been imported, with its stamp; None when it is gone."""
     files = {getattr(module, "__file__", None) for name, module in list(sys.modules.items()) if _ours(name)}
     return {file: _stamp(file) for file in files if file}
 
 
-def forget_if_changed(imported: dict[str, tuple[int, int] | None]) -> None:
+def forget_if_changed(imported: dict[str, Stamp | None]) -> None:
     """Drop all modules of ours when a file of theirs is no longer the one that was imported."""
     if any(_stamp(file) != stamp for file, stamp in imported.items()):
         for name in [name for name in sys.modules if _ours(name)]:
@@ -128,12 +132,12 @@ def _ours(module: str) -> bool:
     return module.partition(".")[0] == "pipelines"
 
 
-def _stamp(file: str) -> tuple[int, int] | None:
+def _stamp(file: str) -> Stamp | None:
     try:
         status = Path(file).stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 setting = os.environ.get("PIPELINES_PRELOAD", "1")

@@ -4,8 +4,8 @@ A fingerprint is the sha256 of everything that can change the outcome: the diges
 depends on, the source code it can reach, and the environment (lock file and Python version).
 
 The code a stage can reach is found from its imports, followed through this package, imports inside functions included; the
-data files of a package (catalog entries, templates) count as its code.
-Nothing is imported to find out.
+data files of a package (templates) count as its code, and of a project every file below its folder: queries, prompts,
+vocabularies. Parameters and entries of the data catalog enter by value. Nothing is imported to find out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import platform
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,14 @@ LOCK = ROOT / "requirements.lock"
 
 _DECLARATIONS = {"pipelines.core.graph"}
 """Names the bodies of all stages; what a node takes from it is in its fingerprint anyway."""
-_DATA_SUFFIXES = {".yaml", ".yml", ".json", ".jinja", ".html", ".css"}
-_PARAMETERS = {"params.yaml", "deployment.yaml"}
-_FORMAT = 2
-"""Of the cache file; raise it when `_imports` changes."""
+_DATA_SUFFIXES = {".yaml", ".json", ".jinja", ".html", ".css"}
+_NO_CODE = re.compile(r"(params|deployment)\.yaml|catalog|README.*|docs|tests|conftest\.py|test_.*\.py")
+"""Files and folders in a project's folder that change nothing of what its stages do, or enter by value."""
+_PASSED_OVER = re.compile(r"\..*|__pycache__")
+"""The same at any depth: hidden ones, and what Python writes."""
+_PASSED_OVER_AT_THE_TOP = re.compile(f"{_PASSED_OVER.pattern}|{_NO_CODE.pattern}")
+_FORMAT = 3
+"""Of the cache file; raise it when `_imports` or what an entry holds changes."""
 
 
 def digest_of(value: Any) -> str:
@@ -76,7 +82,7 @@ def environment() -> str:
 
 
 class CodeIndex:
-    """Source files by module, their imports and hashes; remembered between processes by modification time.
+    """Source files by module, their imports and hashes; remembered between processes as long as a file's stamp is the same.
 
     `roots` maps a package prefix to its folder: the platform itself, and folders with projects of one's own.
     """
@@ -92,15 +98,20 @@ class CodeIndex:
         self._changed = False
 
     def digest(self, modules: Iterable[str]) -> str:
-        """Digest of the source of these modules and all they import from `pipelines`, and of the data files of packages."""
-        files = self.closure(modules)
-        for module, path in list(files.items()):
-            files.update((f"{module}/{beside.name}", beside) for beside in data_files(path))
-        entries = sorted((name, self._entry(name, path)["sha256"]) for name, path in files.items())
+        """Digest of all `files`."""
+        entries = sorted((name, self._entry(name, path)["sha256"]) for name, path in self.files(modules).items())
         if self._changed:
             write_atomically(self.cache_file, json.dumps({"format": _FORMAT, "files": self.known}).encode())
             self._changed = False
         return digest_of(entries)
+
+    def files(self, modules: Iterable[str]) -> dict[str, Path]:
+        """The `closure`, and what works like code beside it: `pipelines.parts.reports/card.html.jinja` to its file."""
+        files = self.closure(modules)
+        for module, path in list(files.items()):
+            beside = _files_of_project(path.parent) if _is_project(module, path) else data_files(path)
+            files.update((f"{module}/{one.relative_to(path.parent).as_posix()}", one) for one in beside)
+        return files
 
     def closure(self, modules: Iterable[str]) -> dict[str, Path]:
         """Module name to file, for these modules and all they import from `pipelines`."""
@@ -116,7 +127,8 @@ class CodeIndex:
             todo.append(module.rpartition(".")[0])  # importing a module runs the packages around it
             todo += self._entry(module, path)["imports"]
             if path.name == "__init__.py" and module.startswith("pipelines.projects."):
-                todo += [f"{module}.{child.name.removesuffix('.py')}" for child in path.parent.glob("[!_.]*")]
+                children = [child.name for child in path.parent.glob("[!_.]*")]
+                todo += [f"{module}.{name.removesuffix('.py')}" for name in children if not _NO_CODE.fullmatch(name)]
         return found
 
     def _file(self, module: str) -> Path | None:
@@ -129,7 +141,8 @@ class CodeIndex:
 
     def _entry(self, module: str, path: Path) -> dict[str, Any]:
         status = path.stat()
-        stamp = [status.st_mtime_ns, status.st_size]
+        # the time of change too, and which file it is: those who copy can keep the time of modification and the size
+        stamp = [status.st_mtime_ns, status.st_size, status.st_ctime_ns, status.st_ino]
         entry: dict[str, Any] | None = self.known.get(str(path))
         if entry is None or entry["stamp"] != stamp:
             entry = {
@@ -143,10 +156,23 @@ class CodeIndex:
 
 
 def data_files(path: Path) -> list[Path]:
-    """What lies beside a package's `__init__.py` and works like code: catalog entries, templates. Parameters do not."""
-    if path.name != "__init__.py":
-        return []
-    return [p for p in path.parent.iterdir() if p.suffix in _DATA_SUFFIXES and p.name not in _PARAMETERS]
+    """What lies beside a package's `__init__.py` and works like code, such as templates."""
+    return [p for p in path.parent.iterdir() if p.suffix in _DATA_SUFFIXES] if path.name == "__init__.py" else []
+
+
+def _is_project(module: str, path: Path) -> bool:
+    return module.startswith("pipelines.projects.") and module.count(".") == 2 and path.name == "__init__.py"
+
+
+def _files_of_project(folder: Path) -> Iterator[Path]:
+    """Every file below a project's folder that may change what its stages do, links followed."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        left_out = _PASSED_OVER_AT_THE_TOP if place == str(folder) else _PASSED_OVER
+        folders[:] = [f for f in folders if not left_out.fullmatch(f) and os.path.realpath(f"{place}/{f}") not in seen]
+        files = (Path(place, name) for name in names if not left_out.fullmatch(name))
+        yield from (file for file in files if file.is_file())  # not where a link leads nowhere
 
 
 def _imports(module: str, path: Path) -> set[str]:

@@ -135,8 +135,8 @@ def _code(definition: Definition, node: Node, code: CodeIndex) -> list[str]:
     """
     modules = [node.stage.body.partition(":")[0], f"pipelines.projects.{definition.name}"]
     places = set()
-    for module, path in code.closure(modules).items():
-        if path.stat().st_size == 0:
+    for module, path in code.files(modules).items():
+        if path.name == "__init__.py" and path.stat().st_size == 0:
             continue  # the empty __init__.py of a package around what is named here
         layer = [*module.split("."), ""][1]
         depth = {"": None, "projects": None, "parts": 3, "stages": 3}.get(layer, 2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,14 +60,74 @@ def test_a_candidate_depends_on_its_own_parameters_only(toy_session: Callable[..
         assert relevant(name, one) == relevant(name, gates), name
 
 
-def test_the_projects_own_code_counts_and_other_files_do_not(index: CodeIndex, toy: Definition) -> None:
+COUNTS = [
+    "__init__.py", "_private.py", "rules.sql", "prompt.txt", "prompts/system.md", "vocabulary/de/words.csv", "deep/down/labels.json",
+    "limits.toml", "words.yaml", "prompts/README.md", "data/docs/tests.txt", "without_ending",
+]  # fmt: skip
+COUNTS_NOT = [
+    "params.yaml", "deployment.yaml", "README.md", "docs/index.md", "tests/test_rules.py", "test_rules.py", "conftest.py",
+    "catalog/rows.yaml", ".env", ".git/HEAD", "deep/.hidden", "__pycache__/x.pyc", "deep/__pycache__/x.pyc",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*COUNTS, *COUNTS_NOT])
+def test_every_file_of_a_project_counts_but_those_that_change_nothing_or_enter_by_value(
+    name: str, index: CodeIndex, toy: Definition
+) -> None:
+    def digest() -> str:
+        return CodeIndex(index.cache_file, index.projects).digest([TOY])  # as the next process would
+
+    file = toy.folder / name
+    first = digest()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("# one\n" if name.endswith(".py") else "one")
+    there = digest()
+    file.write_text("# two\n" if name.endswith(".py") else "two")
+    assert len({first, there, digest()}) == (3 if name in COUNTS else 1)
+
+
+def test_what_lies_beside_a_project_does_not_count(index: CodeIndex, toy: Definition) -> None:
     first = index.digest([TOY])
-    (toy.folder / "README.md").write_text("other words")
     (toy.folder.parent / "other.py").write_text("x = 1")
+    (toy.folder.parent / "other.sql").write_text("select 1")
     assert index.digest([TOY]) == first
-    source = toy.folder / "__init__.py"
-    source.write_text(source.read_text() + "\n# a remark\n")
+
+
+def test_links_are_followed_and_a_circle_of_them_ends(index: CodeIndex, toy: Definition, tmp_path: Path) -> None:
+    words = tmp_path / "elsewhere" / "words.txt"
+    words.parent.mkdir()
+    words.write_text("one")
+    (toy.folder / "words").symlink_to(words.parent)
+    (toy.folder / "again").symlink_to(toy.folder)
+    (toy.folder / "nowhere").symlink_to(tmp_path / "gone")
+    first = index.digest([TOY])
+    words.write_text("two")
     assert index.digest([TOY]) != first
+
+
+@pytest.mark.parametrize("how", ["in place", "moved there"])
+@pytest.mark.parametrize("name", ["__init__.py", "words.txt"])
+def test_an_edit_that_keeps_time_and_length_is_seen(how: str, name: str, index: CodeIndex, toy: Definition) -> None:
+    """As `cp -p`, `rsync -t` and `tar` make it."""
+    file = toy.folder / name
+    with file.open("a") as stream:
+        stream.write("#1")
+    first, status = index.digest([TOY]), file.stat()
+    other = file if how == "in place" else file.with_name(".other")
+    other.write_text(file.read_text()[:-1] + "2")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(file)
+    assert (file.stat().st_mtime_ns, file.stat().st_size) == (status.st_mtime_ns, status.st_size)
+    assert CodeIndex(index.cache_file, index.projects).digest([TOY]) != first
+
+
+def test_a_known_project_takes_milliseconds(index: CodeIndex, toy: Definition) -> None:
+    for number in range(200):
+        (toy.folder / f"prompt{number}.txt").write_text("words")
+    index.digest([TOY])
+    began = time.perf_counter()
+    CodeIndex(index.cache_file, index.projects).digest([TOY])
+    assert time.perf_counter() - began < 0.5  # 5 ms where nothing else runs
 
 
 def test_imports_are_followed_however_they_are_written(index: CodeIndex, toy: Definition) -> None:
