@@ -208,7 +208,9 @@ class Subject:
             study=f"journal://{workdir / 'study.journal'}",
             study_name=candidate,
             score=self.score,
-            resource=lambda name: fetch_resource(name, self.settings, workdir / "resources" / name).folder,
+            resource=lambda name: (
+                fetch_resource(name, self.settings, workdir / "resources" / name, catalog=self.definition.catalog).folder
+            ),
             workdir=workdir,
         )
         return self.project.fit(candidate, own, splits.train, splits.valid, training)

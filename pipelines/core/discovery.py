@@ -19,6 +19,8 @@ from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.settings import ROOT, Settings
 
 SHIPPED = ROOT / "pipelines" / "projects"
+CATALOG = ROOT / "pipelines" / "data" / "catalog"
+"""The platform's entries of the data catalog, one YAML file each."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Definition:
     def params(self, profile: str = "full", overrides: dict[str, Any] | None = None) -> Params:
         """The checked parameters of a profile. Raises ConfigError with every fault of them."""
         return load_params(self.params_file, profile, overrides)
+
+    @property
+    def catalog(self) -> tuple[Path, ...]:
+        """Where entries of the data catalog are looked for, in this order: the project's own, and the platform's."""
+        return self.folder / "catalog", CATALOG
+
+    def catalog_entry(self, name: str) -> Path | None:
+        """The file of an entry of the data catalog; None when there is none of that name."""
+        return next((file for place in self.catalog if (file := place / f"{name}.yaml").is_file()), None)
 
     @property
     def training(self) -> graph.Graph:

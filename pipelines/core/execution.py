@@ -10,7 +10,7 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -23,7 +23,7 @@ from pipelines.core.config import Params
 from pipelines.core.contract import Project
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
-from pipelines.core.files import contents
+from pipelines.core.files import contents, sha256_of
 from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params
 from pipelines.core.graph import Graph, Node
 from pipelines.core.ledger import Entry, History, Ledger
@@ -140,6 +140,8 @@ class Context:
     fingerprint: str
     done: Results = field(default_factory=dict)
     """Results of the nodes before it."""
+    entries: dict[str, str] = field(default_factory=dict)
+    """Digests of entries of the data catalog that the body was found to need as it ran; see `needs_entry`."""
     lasting: bool = True
     """Whether the result answers the same question the next time. A body that had to make do says False, and runs again."""
 
@@ -154,6 +156,10 @@ class Context:
     @property
     def project(self) -> Project[Any, Any]:
         return self.session.project
+
+    def needs_entry(self, name: str) -> None:
+        """The result depends on an entry of the data catalog, as it is now, though the fingerprint knows nothing of it."""
+        self.entries |= _entries(self.session, [name])
 
     @property
     def candidate(self) -> str:
@@ -209,13 +215,15 @@ def execute(
     memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
     known = None if session.run.fresh else session.store.read(memo)
     before = StageResult.model_validate_json(known) if known else None
-    if before and node.stage.reuse and session.store.keep(before.outputs.values()):
+    same = before and node.stage.reuse and _entries(session, before.entries) == before.entries
+    if before and same and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark, done)
         values = _call(context)
         outputs = save(session, node, values, mark)
-    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, entries=context.entries, seconds=seconds)
     if before and not node.stage.reuse and before.outputs == outputs:  # it acts on the world, and found nothing left to do
         return result.model_copy(update={"reused": True})
     if context.lasting:
@@ -332,9 +340,16 @@ def _incumbent(session: Session, inputs: Inputs, history: History) -> Any:
     return _same(history.incumbent(models[ranking(session, fits)[0]].digest))
 
 
+def _entries(session: Session, names: Iterable[str]) -> dict[str, str]:
+    """Digests of entries of the data catalog; empty for one that is not there."""
+    files = {name: session.definition.catalog_entry(name) for name in names}
+    return {name: sha256_of(file) if file else "" for name, file in files.items()}
+
+
 _LOOK: dict[str, Callable[[Session, Inputs, History], Any]] = {
     "as_of": lambda session, inputs, history: session.run.as_of.isoformat(),
     "own_files": lambda session, inputs, history: _own_files(session),
+    "entry": lambda session, inputs, history: _entries(session, filter(None, [session.params.ingest.dataset])),
     "champion": lambda session, inputs, history: [_same(history.champion), history.baseline and history.baseline.digest],
     "incumbent": _incumbent,
 }

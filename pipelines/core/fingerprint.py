@@ -33,12 +33,14 @@ LOCK = ROOT / "requirements.lock"
 
 _DECLARATIONS = {"pipelines.core.graph"}
 """Names the bodies of all stages; what a node takes from it is in its fingerprint anyway."""
-_DATA_SUFFIXES = {".yaml", ".json", ".jinja", ".html", ".css"}
-_NO_CODE = re.compile(r"(params|deployment)\.yaml|catalog|README.*|docs|tests|conftest\.py|test_.*\.py")
-"""Files and folders in a project's folder that change nothing of what its stages do, or enter by value."""
-_PASSED_OVER = re.compile(r"\..*|__pycache__")
-"""The same at any depth: hidden ones, and what Python writes."""
-_PASSED_OVER_AT_THE_TOP = re.compile(f"{_PASSED_OVER.pattern}|{_NO_CODE.pattern}")
+_DATA_SUFFIXES = {".json", ".jinja", ".html", ".css"}
+_HIDDEN = re.compile(r"\..*|__pycache__")
+"""Names of files and folders passed over at any depth."""
+_NO_CODE = re.compile(
+    r"(params|deployment)\.yaml|catalog/[^/]*\.yaml"  # these enter by value
+    r"|README[^/]*|docs/.*|tests/.*|conftest\.py|test_[^/]*\.py"
+)
+"""Paths in a project's folder of what changes nothing that its stages do."""
 _FORMAT = 3
 """Of the cache file; raise it when `_imports` or what an entry holds changes."""
 
@@ -127,8 +129,8 @@ class CodeIndex:
             todo.append(module.rpartition(".")[0])  # importing a module runs the packages around it
             todo += self._entry(module, path)["imports"]
             if path.name == "__init__.py" and module.startswith("pipelines.projects."):
-                children = [child.name for child in path.parent.glob("[!_.]*")]
-                todo += [f"{module}.{name.removesuffix('.py')}" for name in children if not _NO_CODE.fullmatch(name)]
+                children = [f"{child.name}/" if child.is_dir() else child.name for child in path.parent.glob("[!_.]*")]
+                todo += [f"{module}.{c.removesuffix('/').removesuffix('.py')}" for c in children if not _NO_CODE.fullmatch(c)]
         return found
 
     def _file(self, module: str) -> Path | None:
@@ -169,10 +171,10 @@ def _files_of_project(folder: Path) -> Iterator[Path]:
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(place))
-        left_out = _PASSED_OVER_AT_THE_TOP if place == str(folder) else _PASSED_OVER
-        folders[:] = [f for f in folders if not left_out.fullmatch(f) and os.path.realpath(f"{place}/{f}") not in seen]
-        files = (Path(place, name) for name in names if not left_out.fullmatch(name))
-        yield from (file for file in files if file.is_file())  # not where a link leads nowhere
+        folders[:] = [f for f in folders if not _HIDDEN.fullmatch(f) and os.path.realpath(f"{place}/{f}") not in seen]
+        for file in (Path(place, name) for name in names if not _HIDDEN.fullmatch(name)):
+            if not _NO_CODE.fullmatch(file.relative_to(folder).as_posix()) and file.is_file():  # a link may lead nowhere
+                yield file
 
 
 def _imports(module: str, path: Path) -> set[str]:

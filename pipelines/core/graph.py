@@ -37,8 +37,8 @@ class Stage:
     params: tuple[str, ...] = ()
     """Sections of params.yaml it depends on."""
     looks_at: tuple[str, ...] = ()
-    """What it reads beside the graph, part of its fingerprint: `as_of`, `own_files` (those of `ingest.path`), `incumbent`,
-    `champion`."""
+    """What it reads beside the graph, part of its fingerprint: `as_of`, `own_files` (those of `ingest.path`), `entry`
+    (of the data catalog, that `ingest.dataset` names), `incumbent`, `champion`."""
     each: Literal["candidate"] | None = None
     group: str = ""
     reuse: bool = True
@@ -134,7 +134,7 @@ TRAINING = (
             Output("snapshot", "json", show="artifact", doc="Source used, hashes, DVC pointer, rows arrived."),
         ),
         params=("seed", "ingest", "replay", "labels_after"),
-        looks_at=("as_of", "own_files"),
+        looks_at=("as_of", "own_files", "entry"),
     ),
     Stage(
         "validate",
@@ -227,7 +227,7 @@ MONITORING = (
             Output("window_info", "json", show="artifact"),
         ),
         params=("seed", "ingest", "replay", "labels_after", "window"),
-        looks_at=("as_of", "own_files", "champion"),
+        looks_at=("as_of", "own_files", "entry", "champion"),
     ),
     Stage(
         "check",

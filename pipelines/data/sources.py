@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipelines.core.codecs import load_object
 from pipelines.core.config import Ingest
+from pipelines.core.discovery import CATALOG
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.execution import Progress
 from pipelines.core.files import contents, disk_errors
@@ -55,8 +56,10 @@ def fetch(
     *,
     into: Path | None = None,
     progress: Progress = lambda done, total, message: None,
+    catalog: Sequence[Path] = (CATALOG,),
 ) -> Fetched:
-    """Bring the data set of `params.ingest` into a folder: `into`, or a new one that belongs to the caller.
+    """Bring the data set of `params.ingest` into a folder: `into`, or a new one that belongs to the caller. Entries are looked for
+    in the folders of `catalog`, in order.
 
     Raises DataError for a wrong checksum or a path without files, ConfigError for an unknown data set or source, and
     InfrastructureError, which names every source tried, when none answers.
@@ -64,21 +67,27 @@ def fetch(
     folder = into or Path(tempfile.mkdtemp(prefix="pipelines-fetched-"))
     folder.mkdir(parents=True, exist_ok=True)
     if ingest.path:
-        return _own_files(ingest, folder)
+        return _own_files(ingest, folder, catalog)
     if ingest.simulator:
         return _simulated(Simulator(function=ingest.simulator, rows=ingest.rows), ingest, seed, folder, ())
     assert ingest.dataset, "config.Ingest names some data"
-    request = _Request(entry(ingest.dataset), ingest, settings, seed, folder, progress)
+    request = _Request(entry(ingest.dataset, catalog), ingest, settings, seed, folder, progress)
     sources = _wanted(request.entry, ingest)
     return _from_cache(request, sources) or _from_sources(request, sources)
 
 
-def fetch_resource(name: str, settings: Settings, into: Path, progress: Progress = lambda done, total, message: None) -> Fetched:
+def fetch_resource(
+    name: str,
+    settings: Settings,
+    into: Path,
+    progress: Progress = lambda done, total, message: None,
+    catalog: Sequence[Path] = (CATALOG,),
+) -> Fetched:
     """Bring the files of another entry of the catalog, such as published weights, into a folder; never simulated ones.
 
     Raises ConfigError for an unknown entry, DataError for a wrong checksum, InfrastructureError when no source answers.
     """
-    found = entry(name)
+    found = entry(name, catalog)
     into.mkdir(parents=True, exist_ok=True)
     request = _Request(found.model_copy(update={"simulator": None}), Ingest(dataset=name), settings, 0, into, progress)
     sources = request.entry.offers()
@@ -229,7 +238,7 @@ def _first(request: _Request, file: File, source: str, tried: tuple[str, ...], a
 # a file or folder of one's own ------------------------------------------------------------------------------------------
 
 
-def _own_files(ingest: Ingest, folder: Path) -> Fetched:
+def _own_files(ingest: Ingest, folder: Path, catalog: Sequence[Path]) -> Fetched:
     """Copy a file or folder of one's own. A lone file takes the name the catalog's only file has, so that `load` finds it."""
     assert ingest.path is not None
     path = Path(ingest.path).expanduser()
@@ -237,7 +246,7 @@ def _own_files(ingest: Ingest, folder: Path) -> Fetched:
         with disk_errors(f"copying {path}"):
             shutil.copytree(path, folder, dirs_exist_ok=True)
     elif path.is_file():
-        names = [file.name for file in entry(ingest.dataset).files] if ingest.dataset else []
+        names = [file.name for file in entry(ingest.dataset, catalog).files] if ingest.dataset else []
         name = names[0] if len(names) == 1 else path.name
         if Path(name).suffix.lower() != path.suffix.lower():
             raise DataError(

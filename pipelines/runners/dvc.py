@@ -142,6 +142,8 @@ def _code(definition: Definition, node: Node, code: CodeIndex) -> list[str]:
         depth = {"": None, "projects": None, "parts": 3, "stages": 3}.get(layer, 2)
         shown = _shown(path)
         places.add(shown if depth is None else "/".join(shown.split("/")[:depth]))
+    if (own := definition.catalog[0]).is_dir():
+        places.add(_shown(own))
     return sorted(places)
 
 

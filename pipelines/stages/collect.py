@@ -21,7 +21,12 @@ def collect(context: Context) -> dict[str, Any]:
     params, run, project = context.params, context.run, context.project
     window = replay.window(params.replay, run.as_of, params.seed, params.window)
     fetched = sources.fetch(
-        params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
+        params.ingest,
+        context.session.settings,
+        params.seed,
+        into=context.workdir / "raw",
+        progress=context.progress,
+        catalog=context.session.definition.catalog,
     )
     context.lasting = not fetched.makeshift  # the next run asks the real sources again
     data = project.load(fetched.folder, window)

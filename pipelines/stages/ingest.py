@@ -19,7 +19,12 @@ def ingest(context: Context) -> dict[str, Any]:
     known = replay.labelled(params.replay, run.as_of, params.labels_after)
     replay.window(params.replay, known, params.seed)  # nothing to see by then: say so before anything is fetched
     fetched = sources.fetch(
-        params.ingest, context.session.settings, params.seed, into=context.workdir / "raw", progress=context.progress
+        params.ingest,
+        context.session.settings,
+        params.seed,
+        into=context.workdir / "raw",
+        progress=context.progress,
+        catalog=context.session.definition.catalog,
     )
     context.lasting = not fetched.makeshift  # the next run asks the real sources again
     snapshots = Snapshots(context.session.settings)

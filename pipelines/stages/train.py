@@ -65,8 +65,9 @@ def train(context: Context) -> dict[str, Any]:
 def _resource(context: Context, fetched: dict[str, sources.Fetched], name: str) -> Path:
     """The files of a catalog entry, fetched once a run; what came from where is kept beside the scores."""
     if name not in fetched:
-        folder = context.workdir / "resources" / name
-        fetched[name] = sources.fetch_resource(name, context.session.settings, folder, context.progress)
+        context.needs_entry(name)  # what a project asks for is not known before it does
+        session, folder = context.session, context.workdir / "resources" / name
+        fetched[name] = sources.fetch_resource(name, session.settings, folder, context.progress, session.definition.catalog)
     return fetched[name].folder
 
 

@@ -3,19 +3,21 @@
 A file is known by its sha256, wherever it comes from. An entry names up to four sources, tried in this order: public URLs,
 the mirror, a Python package that ships the data, and a simulator with the same schema. Published weights are an entry like any
 other; a project asks for them by `Training.resource`.
+
+The platform's entries lie beside this file; a project may have its own in `catalog/` in its folder, which come first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from pipelines.core.config import Strict, read_yaml, validated
+from pipelines.core.discovery import CATALOG
 from pipelines.core.errors import ConfigError, did_you_mean
-
-FOLDER = Path(__file__).parent
 
 SourceName = Literal["url", "mirror", "package", "simulator"]
 SOURCES: tuple[SourceName, ...] = ("url", "mirror", "package", "simulator")
@@ -118,14 +120,18 @@ class Entry(Strict):
         return [name for name in SOURCES if there[name]]
 
 
-def datasets(folder: Path = FOLDER) -> list[str]:
+def datasets(places: Sequence[Path] = (CATALOG,)) -> list[str]:
     """Names of the data sets in the catalog."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    return sorted({path.stem for place in places for path in place.glob("*.yaml")})
 
 
-def entry(dataset: str, folder: Path = FOLDER) -> Entry:
-    """The entry of a data set. Raises ConfigError with close matches, or with every fault of its file."""
-    path = folder / f"{dataset}.yaml"
-    if dataset not in datasets(folder):
-        raise ConfigError(f"there is no {dataset!r} in the data catalog ({folder}); {did_you_mean(dataset, datasets(folder))}")
+def entry(dataset: str, places: Sequence[Path] = (CATALOG,)) -> Entry:
+    """The entry of a data set, from the first of these folders that has it. Raises ConfigError with close matches, or with every
+    fault of its file.
+    """
+    known = datasets(places)
+    if dataset not in known:
+        searched = " and ".join(map(str, places))
+        raise ConfigError(f"there is no {dataset!r} in the data catalog ({searched}); {did_you_mean(dataset, known)}")
+    path = next(path for path in (place / f"{dataset}.yaml" for place in places) if path.is_file())
     return validated(Entry, read_yaml(path), str(path))

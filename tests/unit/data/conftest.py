@@ -76,7 +76,7 @@ def entry(web: Web, monkeypatch: pytest.MonkeyPatch) -> Entry:
             "notes": ["Two rows."],
         }
     )
-    monkeypatch.setattr(sources, "entry", lambda dataset: made)
+    monkeypatch.setattr(sources, "entry", lambda *_: made)
     return made
 
 

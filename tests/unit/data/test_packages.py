@@ -91,7 +91,7 @@ def package(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
     files = [{"name": name, "sha256": "0" * 64, "bytes": 1} for name in ("table.csv", "images")]
     base = {"title": "Demo", "task": "none", "licence": "CC0", "rows": 3, "files": files}
-    monkeypatch.setattr(sources, "entry", lambda dataset: Entry.model_validate({**base, "package": said}))
+    monkeypatch.setattr(sources, "entry", lambda *_: Entry.model_validate({**base, "package": said}))
     return said
 
 

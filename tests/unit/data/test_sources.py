@@ -114,7 +114,7 @@ def test_a_project_may_bring_its_own_simulator(settings: Settings, simulator: No
 
 def test_a_stand_in_is_called_one(settings: Settings, entry: Entry, simulator: None, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Simulator(function="pipelines_test_simulator:simulate", rows=5, stand_in="digits in place of demos")
-    monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"simulator": real}))
+    monkeypatch.setattr(sources, "entry", lambda *_: entry.model_copy(update={"simulator": real}))
     found = fetch(settings, source="simulator")
     assert found.source == "stand-in"
     assert found.notes == ["STAND-IN: digits in place of demos; 5 rows drawn by pipelines_test_simulator:simulate with seed 1."]
@@ -170,7 +170,7 @@ def test_a_web_page_in_place_of_the_file_is_no_answer(web: Web, entry: Entry, mi
 
 
 def test_when_none_answers_each_is_named(web: Web, entry: Entry, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"simulator": None}))
+    monkeypatch.setattr(sources, "entry", lambda *_: entry.model_copy(update={"simulator": None}))
     with pytest.raises(InfrastructureError) as caught:
         fetch(settings.model_copy(update={"mirror": "/nowhere/at/all"}))
     assert str(caught.value).splitlines() == [
@@ -196,7 +196,7 @@ def test_a_server_that_does_not_answer_is_given_up(entry: Entry, mirrored: Setti
     monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         file = entry.files[0].model_copy(update={"urls": (f"http://127.0.0.1:{silent.getsockname()[1]}/x",)})
-        monkeypatch.setattr(sources, "entry", lambda dataset: entry.model_copy(update={"files": (file,)}))
+        monkeypatch.setattr(sources, "entry", lambda *_: entry.model_copy(update={"files": (file,)}))
         assert "timed out" in fetch(mirrored).tried[0]
 
 

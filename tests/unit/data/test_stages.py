@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.discovery import Definition
-from pipelines.core.errors import DataError
+from pipelines.core.errors import ConfigError, DataError
 from pipelines.core.execution import Session, execute
 from pipelines.data import sources
 from pipelines.data.catalog import Entry
@@ -171,3 +172,34 @@ def test_rows_that_had_to_be_simulated_are_asked_for_again(
 def test_rows_that_were_asked_for_from_the_simulator_are_reused(toy_session: Open, published: Path) -> None:
     ask = {"ingest.path": None, "ingest.dataset": "toy_rows", "ingest.source": "simulator"}
     assert [run(toy_session(overrides=ask), "ingest")[0].reused for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(("graph", "node"), [("training", "ingest"), ("monitoring", "collect")])
+def test_a_project_brings_its_own_entry_and_is_answered_from_the_store_until_that_one_changes(
+    graph: str, node: str, toy_session: Open, toy: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (tmp_path / "toy.csv").read_bytes()
+    entry = (
+        "title: Toy\ntask: none\nlicence: CC0\nfiles:\n"
+        f"  - {{name: toy.csv, sha256: {hashlib.sha256(rows).hexdigest()}, bytes: {len(rows)}, mirror: toy.csv}}\n"
+    )
+    own = toy.folder / "catalog" / "toy_rows.yaml"
+    own.parent.mkdir()
+    own.write_text(entry)
+    monkeypatch.setenv("PIPELINES_MIRROR", str(tmp_path))
+    ask = {"as_of": datetime(2025, 3, 1, tzinfo=UTC), "overrides": {"ingest.path": None, "ingest.dataset": "toy_rows"}}
+    first, values = run(toy_session(graph, **ask), node)
+    assert values["snapshot" if graph == "training" else "window_info"]["source"] == "mirror"
+    (own.parent / "another.yaml").write_text(entry)
+    assert run(toy_session(graph, **ask), node)[0].reused
+    own.write_text(entry.replace("title: Toy", "title: Toys"))
+    again, _ = run(toy_session(graph, **ask), node)
+    assert (again.reused, again.outputs) == (False, first.outputs)
+
+
+def test_an_unknown_data_set_names_both_places(toy_session: Open, toy: Definition) -> None:
+    places = f"{re.escape(str(toy.folder / 'catalog'))} and .*pipelines/data/catalog"
+    with pytest.raises(
+        ConfigError, match=rf"there is no 'telco_chrun' in the data catalog \({places}\); did you mean 'telco_churn'"
+    ):
+        run(toy_session(overrides={"ingest.path": None, "ingest.dataset": "telco_chrun"}), "ingest")

@@ -101,6 +101,15 @@ def test_a_bare_date_is_refused_with_the_remedy(toy: Definition) -> None:
         stages(toy)
 
 
+def test_what_a_project_holds_beside_its_code_is_followed(toy: Definition) -> None:
+    for name in ("prompts/system.md", "catalog/rows.yaml", "README.md"):
+        (toy.folder / name).parent.mkdir(exist_ok=True)
+        (toy.folder / name).write_text("words")
+    deps = stages(toy)["toy-features"]["deps"]
+    assert {str(toy.folder / name) for name in ("prompts/system.md", "catalog")} <= set(deps)
+    assert str(toy.folder / "README.md") not in deps
+
+
 def test_nodes_hand_over_references(workspace: Path) -> None:
     tracker = Witness()
     for name in ("ingest", "validate"):

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pipelines.core.contract import Training
+from pipelines.core.discovery import Definition
 from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Session, execute
-from pipelines.core.fingerprint import CodeIndex, data_files
-from pipelines.data import catalog, sources
+from pipelines.data import sources
 from pipelines.data.catalog import Entry
 from pipelines.runners import in_process
 
@@ -70,7 +70,7 @@ def test_published_files_are_handed_to_fit_and_named_beside_the_scores(
     monkeypatch.setenv("PIPELINES_MIRROR", str(tmp_path / "mirror"))
     file = {"name": "weights.pth", "sha256": sha256, "bytes": len(content), "mirror": "w.pth"}
     made = Entry.model_validate({"title": "W", "task": "weights", "licence": "CC0", "files": [file]})
-    monkeypatch.setattr(sources, "entry", lambda name: made)
+    monkeypatch.setattr(sources, "entry", lambda *_: made)
     found: list[bytes] = []
     session, _ = spied(lambda training: found.extend((training.resource("w") / "weights.pth").read_bytes() for _ in range(2)))
     fit = session.read(train(session).outputs["fit"])
@@ -85,12 +85,32 @@ def test_an_unknown_resource(spied: Any) -> None:
         train(session)
 
 
-def test_other_published_files_are_other_inputs(tmp_path: Path) -> None:
-    """A catalog entry with a new hash must not be answered with the model of the old one."""
-    code = CodeIndex(tmp_path / "code.json")
-    files = code.closure(["pipelines.stages.train"])
-    assert files["pipelines.data.catalog"] == catalog.FOLDER / "__init__.py"
-    assert catalog.FOLDER / "efficientnet_lite0.yaml" in data_files(files["pipelines.data.catalog"])
+def test_a_model_is_reused_until_the_entry_of_its_published_files_changes(
+    spied: Any, toy: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another entry is no reason to train; other weights are one."""
+    monkeypatch.setenv("PIPELINES_MIRROR", str(tmp_path))
+
+    def publish(name: str, content: bytes) -> None:
+        (tmp_path / f"{name}.pth").write_bytes(content)
+        file = f"{{name: w.pth, sha256: {hashlib.sha256(content).hexdigest()}, bytes: {len(content)}, mirror: {name}.pth}}"
+        (toy.folder / "catalog").mkdir(exist_ok=True)
+        (toy.folder / "catalog" / f"{name}.yaml").write_text(f"title: W\ntask: weights\nlicence: MIT\nfiles: [{file}]\n")
+
+    found: list[bytes] = []
+
+    def trained() -> bool:
+        session, given = spied(lambda training: found.append((training.resource("weights") / "w.pth").read_bytes()))
+        assert train(session).reused == (not given)
+        return bool(given)
+
+    publish("weights", b"one")
+    assert (trained(), trained()) == (True, False)
+    publish("unrelated", b"other")
+    assert not trained()
+    publish("weights", b"two")
+    assert (trained(), trained()) == (True, False)
+    assert found == [b"one", b"two"]
 
 
 def test_the_study_is_named_after_the_inputs_and_removed_afterwards(spied: Any) -> None:
