@@ -46,9 +46,6 @@ class StageResult(BaseModel):
     node: str
     fingerprint: str
     outputs: dict[str, Ref]
-    entries: dict[str, str] = {}
-    """Entries of the data catalog that the body asked for while it ran, with the digest of each: the result is used again as
-    long as they are the same."""
     reused: bool = False
     """Answered from the store, or, for a stage that always runs, it found nothing left to do."""
     seconds: float = 0.0

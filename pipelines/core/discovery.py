@@ -57,9 +57,10 @@ class Definition:
         """Where entries of the data catalog are looked for, in this order: the project's own, and the platform's."""
         return self.folder / "catalog", CATALOG
 
-    def catalog_entry(self, name: str) -> Path | None:
-        """The file of an entry of the data catalog; None when there is none of that name."""
-        return next((file for place in self.catalog if (file := place / f"{name}.yaml").is_file()), None)
+    @property
+    def entries(self) -> dict[str, Path]:
+        """The file of each entry of the data catalog, by name."""
+        return {file.stem: file for place in reversed(self.catalog) for file in place.glob("*.yaml")}
 
     @property
     def training(self) -> graph.Graph:

@@ -10,7 +10,7 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -24,7 +24,7 @@ from pipelines.core.contract import Project
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.files import contents, sha256_of
-from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params
+from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params, strings_in
 from pipelines.core.graph import Graph, Node
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.run import Run
@@ -101,6 +101,14 @@ class Session:
         return CodeIndex(self.settings.home / "cache" / "code.json", self.settings.projects)
 
     @cached_property
+    def resources(self) -> dict[str, str]:
+        """Digests of the entries of the data catalog that training may ask for: those whose names stand in the project's code, in
+        what it imports or in the parameters of candidates.
+        """
+        words = self.code.words([f"pipelines.projects.{self.run.project}"]) | strings_in(self.params.train.candidates)
+        return {name: sha256_of(file) for name, file in self.definition.entries.items() if name in words}
+
+    @cached_property
     def _scratch(self) -> tempfile.TemporaryDirectory[str]:
         """Folders of artifacts read by this session; deleted with it."""
         return tempfile.TemporaryDirectory(prefix="pipelines-")
@@ -140,8 +148,6 @@ class Context:
     fingerprint: str
     done: Results = field(default_factory=dict)
     """Results of the nodes before it."""
-    entries: dict[str, str] = field(default_factory=dict)
-    """Digests of entries of the data catalog that the body was found to need as it ran; see `needs_entry`."""
     lasting: bool = True
     """Whether the result answers the same question the next time. A body that had to make do says False, and runs again."""
 
@@ -156,10 +162,6 @@ class Context:
     @property
     def project(self) -> Project[Any, Any]:
         return self.session.project
-
-    def needs_entry(self, name: str) -> None:
-        """The result depends on an entry of the data catalog, as it is now, though the fingerprint knows nothing of it."""
-        self.entries |= _entries(self.session, [name])
 
     @property
     def candidate(self) -> str:
@@ -215,15 +217,13 @@ def execute(
     memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
     known = None if session.run.fresh else session.store.read(memo)
     before = StageResult.model_validate_json(known) if known else None
-    same = before and node.stage.reuse and _entries(session, before.entries) == before.entries
-    if before and same and session.store.keep(before.outputs.values()):
+    if before and node.stage.reuse and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark, done)
         values = _call(context)
         outputs = save(session, node, values, mark)
-    seconds = time.perf_counter() - started
-    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, entries=context.entries, seconds=seconds)
+    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
     if before and not node.stage.reuse and before.outputs == outputs:  # it acts on the world, and found nothing left to do
         return result.model_copy(update={"reused": True})
     if context.lasting:
@@ -340,16 +340,17 @@ def _incumbent(session: Session, inputs: Inputs, history: History) -> Any:
     return _same(history.incumbent(models[ranking(session, fits)[0]].digest))
 
 
-def _entries(session: Session, names: Iterable[str]) -> dict[str, str]:
-    """Digests of entries of the data catalog; empty for one that is not there."""
-    files = {name: session.definition.catalog_entry(name) for name in names}
-    return {name: sha256_of(file) if file else "" for name, file in files.items()}
+def _entry(session: Session) -> str | None:
+    """Digest of the entry that `ingest.dataset` names; None where there is none."""
+    file = session.definition.entries.get(session.params.ingest.dataset or "")
+    return sha256_of(file) if file else None
 
 
 _LOOK: dict[str, Callable[[Session, Inputs, History], Any]] = {
     "as_of": lambda session, inputs, history: session.run.as_of.isoformat(),
     "own_files": lambda session, inputs, history: _own_files(session),
-    "entry": lambda session, inputs, history: _entries(session, filter(None, [session.params.ingest.dataset])),
+    "entry": lambda session, inputs, history: _entry(session),
+    "resources": lambda session, inputs, history: session.resources,
     "champion": lambda session, inputs, history: [_same(history.champion), history.baseline and history.baseline.digest],
     "incumbent": _incumbent,
 }

@@ -42,7 +42,8 @@ _NO_CODE = re.compile(
 )
 """Paths in a project's folder of what changes nothing that its stages do."""
 _FORMAT = 3
-"""Of the cache file; raise it when `_imports` or what an entry holds changes."""
+"""Of the cache file; raise it when `_imports`, `_words` or what an entry holds changes."""
+_WORD = re.compile(r"[A-Za-z0-9][\w.-]{0,60}")
 
 
 def digest_of(value: Any) -> str:
@@ -115,6 +116,10 @@ class CodeIndex:
             files.update((f"{module}/{one.relative_to(path.parent).as_posix()}", one) for one in beside)
         return files
 
+    def words(self, modules: Iterable[str]) -> set[str]:
+        """The strings in the source of the `closure` that may be names of something."""
+        return {word for module, path in self.closure(modules).items() for word in self._entry(module, path)["words"]}
+
     def closure(self, modules: Iterable[str]) -> dict[str, Path]:
         """Module name to file, for these modules and all they import from `pipelines`."""
         found: dict[str, Path] = {}
@@ -147,10 +152,12 @@ class CodeIndex:
         stamp = [status.st_mtime_ns, status.st_size, status.st_ctime_ns, status.st_ino]
         entry: dict[str, Any] | None = self.known.get(str(path))
         if entry is None or entry["stamp"] != stamp:
+            tree = _parsed(path) if path.suffix == ".py" else ast.Module([], [])
             entry = {
                 "stamp": stamp,
                 "sha256": sha256_of(path),
-                "imports": sorted(_imports(module, path)) if path.suffix == ".py" else [],
+                "imports": sorted(_imports(module, path, tree)),
+                "words": sorted({text for text in _strings(tree) if _WORD.fullmatch(text)}),
             }
             self.known[str(path)] = entry
             self._changed = True
@@ -177,16 +184,35 @@ def _files_of_project(folder: Path) -> Iterator[Path]:
                 yield file
 
 
-def _imports(module: str, path: Path) -> set[str]:
-    """Modules of `pipelines` that a file imports anywhere, or names as 'pipelines.module:object'."""
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+def strings_in(value: Any) -> set[str]:
+    """All strings of nested plain values, keys left out.
+
+    >>> sorted(strings_in({"a": ["x", 1, {"b": "y"}]}))
+    ['x', 'y']
+    """
+    if isinstance(value, str):
+        return {value}
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return set().union(*map(strings_in, parts))
+
+
+def _parsed(path: Path) -> ast.Module:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise ConfigError(f"{path}:{error.lineno}: {error.msg}; mend it and run again") from error
     except (UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{path} is not Python source: {error}; mend it and run again") from error
-    names: set[str] = set()
+
+
+def _strings(tree: ast.Module) -> Iterator[str]:
+    return (item.value for item in ast.walk(tree) if isinstance(item, ast.Constant) and isinstance(item.value, str))
+
+
+def _imports(module: str, path: Path, tree: ast.Module) -> set[str]:
+    """Modules of `pipelines` that a file imports anywhere, or names as 'pipelines.module:object'."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    names = {text.partition(":")[0] for text in _strings(tree) if ":" in text}
     for item in ast.walk(tree):
         if isinstance(item, ast.Import):
             names.update(alias.name for alias in item.names)
@@ -194,6 +220,4 @@ def _imports(module: str, path: Path) -> set[str]:
             around = package[: len(package) - item.level + 1] if item.level else []
             source = ".".join([*around, *filter(None, [item.module])])
             names.update([source, *(f"{source}.{alias.name}" for alias in item.names)])
-        elif isinstance(item, ast.Constant) and isinstance(item.value, str) and ":" in item.value:
-            names.add(item.value.partition(":")[0])
     return {name for name in names if name.startswith("pipelines.") and name.replace(".", "").isidentifier()}

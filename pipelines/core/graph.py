@@ -38,7 +38,7 @@ class Stage:
     """Sections of params.yaml it depends on."""
     looks_at: tuple[str, ...] = ()
     """What it reads beside the graph, part of its fingerprint: `as_of`, `own_files` (those of `ingest.path`), `entry`
-    (of the data catalog, that `ingest.dataset` names), `incumbent`, `champion`."""
+    (of the data catalog, that `ingest.dataset` names), `resources` (entries that training may ask for), `incumbent`, `champion`."""
     each: Literal["candidate"] | None = None
     group: str = ""
     reuse: bool = True
@@ -176,6 +176,7 @@ TRAINING = (
             Output("fit", "json", show="metrics", doc="Validation scores, chosen parameters, trials, curve."),
         ),
         params=("seed", "train", "score", "evaluate"),
+        looks_at=("resources",),
     ),
     Stage(
         "evaluate",

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from pipelines.core.config import Strict, validated
 from pipelines.core.contract import Training
+from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Context
 from pipelines.core.files import disk_errors
 from pipelines.data import sources
@@ -65,8 +66,12 @@ def train(context: Context) -> dict[str, Any]:
 def _resource(context: Context, fetched: dict[str, sources.Fetched], name: str) -> Path:
     """The files of a catalog entry, fetched once a run; what came from where is kept beside the scores."""
     if name not in fetched:
-        context.needs_entry(name)  # what a project asks for is not known before it does
         session, folder = context.session, context.workdir / "resources" / name
+        if name in session.definition.entries and name not in session.resources:
+            raise ConfigError(
+                f"candidate {context.candidate!r} asks for the resource {name!r}, a name that stands as one string neither in the "
+                "project's code nor among its candidates' parameters, so a change of that entry would go unseen; write it out there"
+            )
         fetched[name] = sources.fetch_resource(name, session.settings, folder, context.progress, session.definition.catalog)
     return fetched[name].folder
 

@@ -98,12 +98,16 @@ def test_a_model_is_reused_until_the_entry_of_its_published_files_changes(
         (toy.folder / "catalog" / f"{name}.yaml").write_text(f"title: W\ntask: weights\nlicence: MIT\nfiles: [{file}]\n")
 
     found: list[bytes] = []
+    studies: list[Training] = []
 
     def trained() -> bool:
         session, given = spied(lambda training: found.append((training.resource("weights") / "w.pth").read_bytes()))
         assert train(session).reused == (not given)
+        studies.extend(given)
         return bool(given)
 
+    source = toy.folder / "__init__.py"
+    source.write_text(source.read_text() + "\nWEIGHTS = 'weights'\n")
     publish("weights", b"one")
     assert (trained(), trained()) == (True, False)
     publish("unrelated", b"other")
@@ -111,6 +115,18 @@ def test_a_model_is_reused_until_the_entry_of_its_published_files_changes(
     publish("weights", b"two")
     assert (trained(), trained()) == (True, False)
     assert found == [b"one", b"two"]
+    assert len({training.study_name for training in studies}) == 2, "no search goes on with other weights"
+
+
+def test_a_resource_named_nowhere_is_not_given_out(spied: Any) -> None:
+    """Its entry could change without the model being made again."""
+    session, _ = spied(lambda training: training.resource("_".join(["efficientnet", "lite0"])))
+    with pytest.raises(
+        ConfigError, match=r"'linear' asks for the resource 'efficientnet_lite0', a name that stands .*; write it out"
+    ):
+        train(session)
+    named = {"train.candidates.centroid": {"weights": "efficientnet_lite0"}}
+    assert list(spied(overrides=named)[0].resources) == ["efficientnet_lite0"]
 
 
 def test_the_study_is_named_after_the_inputs_and_removed_afterwards(spied: Any) -> None:
