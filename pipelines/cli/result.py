@@ -41,7 +41,8 @@ DOCUMENTS = {
 def document(session: Session, results: Mapping[str, StageResult], links: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The result of a run; what no stage of it wrote is null. `links` are added to those of the exported pages."""
     run, outputs = session.run, _outputs(results)
-    champion = session.ledger.history(run.project).champion
+    history = session.ledger.history(run.project)
+    champion, since = history.champion, history.since
     return {
         "project": run.project,
         "title": session.definition.deployment.title,
@@ -59,7 +60,7 @@ def document(session: Session, results: Mapping[str, StageResult], links: Mappin
         and {
             "version": champion.version,
             "candidate": champion.candidate,
-            "since": champion.at.isoformat(),
+            "since": since and since.isoformat(),
             "run": champion.run,
         },
         "links": {**exported(session, outputs), **(links or {})},

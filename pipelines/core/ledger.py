@@ -57,20 +57,47 @@ class History(BaseModel):
     entries: tuple[Entry, ...] = ()
 
     def version(self, number: int) -> Entry | None:
-        """The newest promotion of a version: one whose turn comes again, among the same models, is promoted again."""
+        """The newest promotion of a version: what belongs to it. Who serves, and since when, the moves say."""
         return next((e for e in reversed(self.entries) if e.kind == "promotion" and e.version == number), None)
+
+    @property
+    def moves(self) -> tuple[Entry, ...]:
+        """Every entry that put a version in service, oldest first."""
+        return tuple(e for e in self.entries if e.kind in ("promotion", "rollback") and e.version is not None)
+
+    @property
+    def served(self) -> tuple[int, ...]:
+        """The versions that rollbacks lead down through: on top the champion, below it those it took over from.
+
+        A promotion puts its version on top, a rollback takes off whatever lies above the one that it restores. Each version
+        lies there once, where it served last: a model that is champion again, for the months look alike, has below it the
+        one it took over from, and who goes back from there does not meet it a second time.
+        """
+        stack: list[int] = []
+        for move in self.moves:
+            assert move.version is not None
+            if move.kind == "rollback" and move.version in stack:
+                del stack[stack.index(move.version) + 1 :]
+            else:
+                stack = [*(version for version in stack if version != move.version), move.version]
+        return tuple(stack)
 
     @property
     def champion(self) -> Entry | None:
         """The promotion entry of the version that serves now."""
-        moves = [e for e in self.entries if e.kind in ("promotion", "rollback")]
-        return self.version(moves[-1].version) if moves and moves[-1].version is not None else None
+        served = self.served
+        return self.version(served[-1]) if served else None
+
+    @property
+    def since(self) -> datetime | None:
+        """When the champion began to serve, this time; None while nobody does."""
+        return self.moves[-1].at if self.moves else None
 
     @property
     def previous(self) -> Entry | None:
         """The champion before this one: where a rollback leads."""
-        champion = self.champion
-        return self.version(champion.replaced) if champion and champion.replaced is not None else None
+        served = self.served
+        return self.version(served[-2]) if len(served) > 1 else None
 
     @property
     def blocked(self) -> set[str]:

@@ -182,10 +182,13 @@ class Reader:
 
 def turns_of(history: History) -> Iterator[Turn]:
     """Who served from when, in order; a version that was restored has two turns."""
-    for move in history.entries:
-        made = history.version(move.version) if move.kind in ("promotion", "rollback") and move.version is not None else None
-        if made is not None and made.version is not None:
-            yield Turn(made.version, made.candidate, move.at, headline_of(made))
+    made: dict[int, Entry] = {}
+    for move in history.moves:
+        assert move.version is not None
+        if move.kind == "promotion":
+            made[move.version] = move
+        if judged := made.get(move.version):
+            yield Turn(move.version, judged.candidate, move.at, headline_of(judged))
 
 
 def headline_of(entry: Entry) -> Estimate | None:

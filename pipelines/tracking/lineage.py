@@ -96,6 +96,6 @@ def _stages(entry: Entry, results: dict[str, StageResult]) -> list[dict[str, Any
 
 
 def _replaced_by(past: History, entry: Entry) -> int | None:
-    """The version that took this one's place, the last time it lost it."""
-    moves = [e for e in past.entries if e.kind in ("promotion", "rollback") and e.replaced == entry.version]
-    return moves[-1].version if moves else None
+    """The version that took this one's place, the last time it lost it; None while it serves."""
+    moves = [e for e in past.moves if entry.version in (e.version, e.replaced)]
+    return moves[-1].version if moves and moves[-1].replaced == entry.version else None

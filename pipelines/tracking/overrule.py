@@ -12,7 +12,7 @@ from pipelines.tracking import registry
 
 
 def overrule(settings: Settings, project: str, version: int | str = "challenger", why: str = "by hand") -> Entry:
-    """Make a version champion that was judged and refused; its evidence and lineage stay what they were.
+    """Make a version champion that was refused when it was judged last; its evidence and lineage stay what they were.
 
     Raises ConfigError for a version that does not exist or is or was champion, GateRefused when its model was rolled back or
     when another version became champion meanwhile.
@@ -20,7 +20,8 @@ def overrule(settings: Settings, project: str, version: int | str = "challenger"
     past = registry.history(project, settings)
     if version == "challenger" and "challenger" not in registry.derived_aliases(past):
         raise ConfigError(f"{project} has no challenger, for nothing was refused; `pipelines history {project}` shows all")
-    refused = registry.find(project, version, settings)
+    number = registry.find(project, version, settings).version
+    refused = [e for e in past.entries if e.kind in ("promotion", "rejection") and e.version == number][-1]
     now = past.champion.version if past.champion else None
     if refused.version == now:
         raise ConfigError(f"version {now} is the champion of {project} already; nothing to do")

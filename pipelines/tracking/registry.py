@@ -14,7 +14,7 @@ from pipelines.core import approvals
 from pipelines.core.approvals import Answer
 from pipelines.core.artifacts import Ref
 from pipelines.core.discovery import find_project
-from pipelines.core.errors import ConfigError, GateRefused, did_you_mean
+from pipelines.core.errors import ConfigError, GateRefused, PipelineError, did_you_mean
 from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, Session
 from pipelines.core.graph import Output
@@ -64,11 +64,8 @@ def rollback(settings: Settings, project: str, to: int | None = None, why: str =
     if champion is None:
         raise GateRefused(f"{project} has no champion yet, so there is nothing to roll back; `pipelines run {project}` makes one")
     target = history.previous if to is None else history.version(to)
-    if target is None and to is None:
-        raise GateRefused(f"version {champion.version} is the first champion of {project}; there is none before it to go back to")
     if target is None:
-        served = sorted({e.version for e in history.entries if e.kind == "promotion" and e.version is not None})
-        raise ConfigError(f"version {to} of {project} never was champion; those that were: {', '.join(map(str, served))}")
+        raise _nowhere(project, history, champion, to)
     if target.version == champion.version:
         raise ConfigError(f"version {to} is the champion of {project} already; nothing to do")
     entry = Entry(
@@ -84,6 +81,22 @@ def rollback(settings: Settings, project: str, to: int | None = None, why: str =
     written = Ledger(store).append(project, entry, champion=champion.version)
     follow(settings, project, store)
     return written
+
+
+def _nowhere(project: str, history: History, champion: Entry, to: int | None) -> PipelineError:
+    """Why no rollback leads to version `to`, or to any that is left below the champion."""
+    served = sorted({e.version for e in history.moves if e.version is not None})
+    if to is not None:
+        return ConfigError(f"version {to} of {project} never was champion; those that were: {', '.join(map(str, served))}")
+    others = ", ".join(str(version) for version in served if version != champion.version)
+    if not others:
+        return GateRefused(
+            f"version {champion.version} is the first champion of {project}; there is none before it to go back to"
+        )
+    return GateRefused(
+        f"no champion of {project} is left before version {champion.version}: what served besides was rolled back or passed over; "
+        f"`pipelines rollback {project} --to VERSION` restores any of {others}"
+    )
 
 
 def repair(project: str, settings: Settings | None = None) -> dict[str, Any]:
@@ -160,13 +173,15 @@ def _state(settings: Settings, project: str, store: Store) -> dict[str, Any]:
 def carried_out(history: History, decision: Decision, ref: Ref, model: Ref, answer: Answer | None) -> Entry | None:
     """The entry by which this decision was carried out with a person's answer, or the champion's when the winner serves already.
 
-    None when there is none yet: the decision is new, or a person has answered it since.
+    None when there is none yet: the decision is new, a person has answered it since, or the model was promoted by it once and
+    serves no longer. The same rows against the same champion are the same decision, whenever they come again.
     """
     champion = history.champion
-    if decision.promote and champion and champion.model and champion.model.digest == model.digest:
+    serves = champion is not None and champion.model is not None and champion.model.digest == model.digest
+    if decision.promote and serves:
         return champion
     same = [e for e in history.entries if (e.decision, e.model, e.approval) == (ref, model, answer)]
-    if not same or (same[-1].kind == "promotion" and model.digest in history.blocked):
+    if not same or (same[-1].kind == "promotion" and not serves):
         return None
     return same[-1]
 

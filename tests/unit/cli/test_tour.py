@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,11 @@ def test_from_raw_data_to_rollback(
     told = cli("history", "toy").out
     assert "promoted by a person: the floor was a joke" in told
     assert told.count("← champion") == 1
+
+    # it serves since it was gone back to, whoever is asked
+    now = cli("run", "toy", "--profile", "sample", "--json").json["champion"]
+    assert now["since"] == cli("list", "--json").json[-1]["champion"]["since"]
+    assert datetime.fromisoformat(now["since"]) == datetime.fromisoformat(cli("history", "toy", "--json").json[-1]["at"])
 
     # a rehearsal decides for itself, and is looked at in the time of its data
     assert cli("run", "toy", "--rehearsal", "spring", "--as-of", "2025-09-01").code == 0

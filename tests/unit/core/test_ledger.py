@@ -99,6 +99,63 @@ def test_a_version_that_is_promoted_again_goes_back_to_the_one_it_replaced_last(
     assert again.version == 2
 
 
+def test_a_model_that_is_champion_again_serves_and_has_the_one_it_took_over_from_below_it() -> None:
+    """Months that look alike have the same winner, so versions return: A, B, A, B."""
+    found = history(promotion(1), promotion(2, 1), promotion(1, 2))
+    assert versions(found) == (1, 2)
+    assert found.champion == found.entries[2], "the artifacts are those of the newest promotion"
+    found = history(*found.entries, promotion(2, 1))
+    assert versions(found) == (2, 1)
+    assert found.since == found.entries[-1].at
+    found = history(*found.entries, rollback(to=1, gone=2))
+    assert versions(found) == (1, None), "the one that was left is not gone back to"
+
+
+def test_a_run_that_promoted_again_meets_the_same_opponent_when_repeated() -> None:
+    found = history(promotion(1), promotion(2, 1), promotion(1, 2))
+    again = found.incumbent(["a1", "b1"])
+    assert again is not None
+    assert again.version == 2
+
+
+def test_a_champion_restored_lies_above_the_one_it_took_over_from() -> None:
+    found = history(promotion(1), promotion(2, 1), promotion(3, 2), rollback(2, 3), rollback(1, 2), rollback(3, 1))
+    assert versions(found) == (3, 1)
+    found = history(promotion(1), promotion(2, 1), promotion(3, 2), rollback(1, 3))
+    assert versions(found) == (1, None)
+
+
+MOVES = st.tuples(st.sampled_from(["promote", "back", "restore", "reject"]), st.integers(1, 4))
+
+
+@given(st.lists(MOVES, max_size=16))
+def test_whichever_versions_return_rollbacks_lead_down_and_end(moves: list[tuple[str, int]]) -> None:
+    found = history()
+    for move, version in moves:
+        champion, previous = versions(found)
+        below = found.served
+        if move == "promote" and version != champion and f"a{version}" not in found.blocked:
+            found = history(*found.entries, promotion(version, champion))
+            assert versions(found) == (version, champion), "the last promotion serves, and can be gone back from"
+            if version not in below:
+                assert history(*found.entries, rollback(champion, version)).served == below if champion else below == ()
+        elif move == "back" and champion is not None and previous is not None:
+            found = history(*found.entries, rollback(previous, champion))
+            assert found.served == below[:-1]
+        elif move == "restore" and champion is not None and version != champion and found.version(version):
+            found = history(*found.entries, rollback(version, champion))
+            assert versions(found)[0] == version
+        elif move == "reject":
+            found = history(*found.entries, Entry(kind="rejection", run="r", why="w", version=version))
+            assert found.served == below
+        assert len(set(found.served)) == len(found.served)
+        assert set(found.served) <= {e.version for e in found.moves}
+        assert found.since == (found.moves[-1].at if found.moves else None)
+        assert bool(found.served) == bool(found.moves), "a project that ever promoted keeps a champion"
+        assert not found.champion or found.champion.model
+        assert not found.champion or found.champion.model.digest not in found.blocked
+
+
 def test_the_baseline_is_the_champions_newest() -> None:
     def baseline(version: int, digest: str) -> Entry:
         return Entry(kind="baseline", run="r", why="w", version=version, artifacts={"baseline": model(digest)})

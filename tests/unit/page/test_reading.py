@@ -57,6 +57,16 @@ def test_a_decision_an_alarm_a_verdict_and_new_words_are_seen_at_once(reader: Re
     assert glance(reader).title == "Orders, region one"
 
 
+def test_a_version_that_is_promoted_again_has_a_turn_more_with_what_it_scored_then() -> None:
+    def promotion(version: int, score: float) -> Entry:
+        metric = {"value": score, "low": score, "high": score}
+        return Entry(kind="promotion", run="r", why="w", version=version, metrics={"roc_auc": metric})
+
+    past = (promotion(1, 0.7), promotion(2, 0.8), Entry(kind="rollback", run="r", why="w", version=1), promotion(1, 0.9))
+    turns = [(turn.version, turn.metric and turn.metric.value) for turn in turns_of(History(entries=past))]
+    assert turns == [(1, 0.7), (2, 0.8), (1, 0.7), (1, 0.9)]
+
+
 def test_what_has_not_changed_is_not_read_again(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     before = reader.glances()
     read: list[str] = []

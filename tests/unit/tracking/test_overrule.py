@@ -39,3 +39,16 @@ def test_a_refused_version_serves_when_a_person_says_so(
     registry.rollback(settings, "toy", why="complaints")
     with pytest.raises((ConfigError, GateRefused), match=r"rollback|rolled back"):
         overrule(settings, "toy", 2)
+
+
+def test_a_former_champion_that_was_refused_since_serves_again_when_a_person_says_so(
+    toy_session: Callable[..., Session], chain: Callable[..., dict[str, Any]], settings: Settings
+) -> None:
+    for model, incumbent, accept in ((1.0, None, True), (2.0, 1, True), (1.0, 2, False)):
+        session = toy_session()
+        promote(session, chain(session, model=model, incumbent=incumbent, accept=accept))
+    entry = overrule(settings, "toy", why="better for the summer")
+    assert (entry.kind, entry.version, entry.replaced) == ("promotion", 1, 2)
+    past = registry.history("toy", settings)
+    assert past.served == (2, 1)
+    assert past.blocked == set(), "nobody has gone back from version 2"

@@ -17,6 +17,7 @@ from pipelines.core.settings import Settings
 from pipelines.runners import in_process
 from pipelines.tracking import registry
 from pipelines.tracking.client import connect
+from pipelines.tracking.lineage import lineage
 from pipelines.tracking.runs import MlflowTracker
 from pipelines.tracking.versions import MODEL, Versions
 
@@ -149,6 +150,27 @@ def test_rollback_restores_the_one_before_and_blocks_the_other(toy_session: Sess
 
     registry.rollback(settings, "toy", to=2, why="it was right")
     assert aliases(settings)["champion"] == 2
+
+
+def test_a_model_that_wins_again_is_champion_again_and_can_be_gone_back_from(
+    toy_session: Sessions, chain: Chain, settings: Settings
+) -> None:
+    """The same months in turn: model A, B, A, B."""
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1)
+    third = promoted(toy_session, chain, 1.0, incumbent=2)
+    assert (third["outcome"], third["version"], third["champion"], third["replaced"]) == ("promoted", 1, 1, 2)
+    assert aliases(settings) == {"champion": 1, "previous": 2}
+    assert lineage("toy", settings=settings)["replaced_by"] is None, "it serves"
+    fourth = promoted(toy_session, chain, 2.0, incumbent=1)  # the decision of the second run, to the letter
+    assert (fourth["outcome"], fourth["version"], fourth["champion"], fourth["entry"]) == ("promoted", 2, 2, 4)
+    assert promoted(toy_session, chain, 2.0, incumbent=1) == fourth
+    assert aliases(settings) == {"champion": 2, "previous": 1}
+    assert version_numbers(settings) == [1, 2]
+    entry = registry.rollback(settings, "toy", why="complaints")
+    assert (entry.version, entry.replaced) == (1, 2)
+    with pytest.raises(GateRefused, match=r"no champion of toy is left before version 1.*--to VERSION` restores any of 2"):
+        registry.rollback(settings, "toy")
 
 
 def test_rollback_says_why_it_cannot(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
