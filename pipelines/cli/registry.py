@@ -141,7 +141,7 @@ def promote(
     """
     from pipelines.tracking.overrule import overrule
 
-    _tell(project, overrule(_settings(), project, version, why), as_json)
+    _tell(project, overrule(_settings(), project, version, why, tell=_warn), as_json)
 
 
 def rollback(
@@ -162,7 +162,7 @@ def rollback(
     """
     from pipelines.tracking import registry
 
-    _tell(project, registry.rollback(_settings(), project, to, why), as_json)
+    _tell(project, registry.rollback(_settings(), project, to, why, tell=_warn), as_json)
 
 
 def _settings() -> Settings:
@@ -179,6 +179,15 @@ def _settings() -> Settings:
     except InfrastructureError:  # a server that starts, stops or hangs keeps nobody from going back
         return settings
     return served
+
+
+def _warn(sentence: str) -> None:
+    """What a person should know of a command that has done what it was asked for."""
+    from rich.text import Text
+
+    from pipelines.core.scrub import scrub
+
+    streams().aside.print(Text(f"! {scrub(sentence)}", style="yellow"), soft_wrap=True)
 
 
 def _tell(project: str, entry: Any, as_json: bool) -> None:

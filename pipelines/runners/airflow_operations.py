@@ -110,6 +110,7 @@ def _roll_back() -> dict[str, Any]:
     except PipelineError as error:
         log.error("%s: %s", type(error).__name__, error)
         raise
+    # A task that is tried again or cleared finds its move in the history, by the run's id, and moves nothing twice.
     metrics.tell_project(Session(Run(project=params["project"])).store, params["project"])
     log.info("version %s of %s serves again in place of version %s", entry.version, params["project"], entry.replaced)
     return {"version": entry.version, "replaced": entry.replaced}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pipelines.core.errors import ConfigError, GateRefused
@@ -11,8 +12,16 @@ from pipelines.core.store import Store
 from pipelines.tracking import registry
 
 
-def overrule(settings: Settings, project: str, version: int | str = "challenger", why: str = "by hand") -> Entry:
+def overrule(
+    settings: Settings,
+    project: str,
+    version: int | str = "challenger",
+    why: str = "by hand",
+    tell: Callable[[str], None] = registry.log.warning,
+) -> Entry:
     """Make a version champion that was refused when it was judged last; its evidence and lineage stay what they were.
+
+    `tell` gets a sentence when MLflow is down: the version serves all the same.
 
     Raises ConfigError for a version that does not exist or is or was champion, GateRefused when its model was rolled back or
     when another version became champion meanwhile.
@@ -37,5 +46,5 @@ def overrule(settings: Settings, project: str, version: int | str = "challenger"
     )
     store = Store.open(settings.store, settings.home / "cache" / "store")
     written = Ledger(store).append(project, entry, champion=now)
-    registry.follow(settings, project, store)
+    registry.follow_if_possible(settings, project, store, tell)
     return written

@@ -8,13 +8,15 @@ on; nothing is made twice.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core import approvals
 from pipelines.core.approvals import Answer
 from pipelines.core.artifacts import Ref
 from pipelines.core.discovery import find_project
-from pipelines.core.errors import ConfigError, GateRefused, PipelineError, did_you_mean
+from pipelines.core.errors import ConfigError, GateRefused, InfrastructureError, PipelineError, did_you_mean
 from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, Session
 from pipelines.core.graph import Output
@@ -31,6 +33,10 @@ from pipelines.tracking.runs import MlflowTracker
 if TYPE_CHECKING:
     from pipelines.tracking.versions import Versions
 
+log = logging.getLogger("pipelines")
+
+CLI = "cli"
+"""The run of a person's command, which has no id: it moves a champion each time it is given."""
 _EXAMPLE_ROWS = 5
 
 
@@ -50,16 +56,31 @@ def promote(context: Context) -> dict[str, Any]:
     return _told(entry, session.ledger.history(session.run.project))
 
 
-def rollback(settings: Settings, project: str, to: int | None = None, why: str = "by hand", run: str = "cli") -> Entry:
+def rollback(
+    settings: Settings,
+    project: str,
+    to: int | None = None,
+    why: str = "by hand",
+    run: str = CLI,
+    tell: Callable[[str], None] = log.warning,
+) -> Entry:
     """Restore an earlier champion: the one before, or version `to`. The one that leaves is not promoted again.
 
-    `run` is who does it: `cli`, or the id of a DAG run.
+    `run` is who does it: `cli`, or the id of a DAG run, which rolls back once however often its task runs. `tell` gets a sentence
+    when MLflow is down: the champion has moved all the same, and must not be moved again.
 
     Raises GateRefused when there is nothing to go back to, ConfigError for a version that never was champion.
     """
     find_project(project)
     store = _store(settings)
     history = Ledger(store).history(project)
+    done = [e for e in history.entries if e.kind == "rollback" and e.run == run != CLI]
+    entry = done[-1] if done else _roll_back(Ledger(store), history, project, to, why, run)
+    follow_if_possible(settings, project, store, tell)
+    return entry
+
+
+def _roll_back(ledger: Ledger, history: History, project: str, to: int | None, why: str, run: str) -> Entry:
     champion = history.champion
     if champion is None:
         raise GateRefused(f"{project} has no champion yet, so there is nothing to roll back; `pipelines run {project}` makes one")
@@ -78,9 +99,7 @@ def rollback(settings: Settings, project: str, to: int | None = None, why: str =
         replaced=champion.version,
         lineage=target.lineage,
     )
-    written = Ledger(store).append(project, entry, champion=champion.version)
-    follow(settings, project, store)
-    return written
+    return ledger.append(project, entry, champion=champion.version)
 
 
 def _nowhere(project: str, history: History, champion: Entry, to: int | None) -> PipelineError:
@@ -164,6 +183,17 @@ def follow(settings: Settings, project: str, store: Store, model: str = "") -> N
     while (state := _state(settings, project, store)) != store.read_json(mark):
         _versions(settings, model or project).point(state["aliases"])
         store.replace(mark, json.dumps(state).encode())
+
+
+def follow_if_possible(settings: Settings, project: str, store: Store, tell: Callable[[str], None]) -> None:
+    """`follow`, after a move of a person that stands whatever becomes of MLflow; it is told when it cannot be done now."""
+    try:
+        follow(settings, project, store)
+    except InfrastructureError as error:
+        tell(
+            f"The champion of {project} has moved, and MLflow's aliases have not: {error}\n"
+            f"They follow with the next run of {project} or with `pipelines doctor`; there is nothing to repeat."
+        )
 
 
 def _state(settings: Settings, project: str, store: Store) -> dict[str, Any]:

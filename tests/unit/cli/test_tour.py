@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from pipelines.core.discovery import Definition
+from pipelines.core.errors import InfrastructureError
 from pipelines.core.settings import Settings
+from pipelines.tracking.versions import Versions
+
+
+def silent(*arguments: Any) -> None:
+    raise InfrastructureError("nobody answers")
 
 
 @pytest.mark.slow
@@ -77,8 +83,14 @@ def test_from_raw_data_to_rollback(
     assert back.code == 0
     assert "version 1 (linear) is the champion of toy in place of version 2" in back.out
     assert cli("rollback", "toy", "--to", "9").code == 2
+    with monkeypatch.context() as down:
+        down.setattr(Versions, "point", silent)
+        moved = cli("rollback", "toy", "--to", "2", "--json")
+        assert (moved.code, moved.json["version"]) == (0, 2), "written down, so done"
+        assert "MLflow's aliases have not: nobody answers" in moved.err
+    assert cli("rollback", "toy", "--to", "1").code == 0
     kinds = [entry["kind"] for entry in cli("history", "toy", "--json").json]
-    assert kinds == ["promotion", "rejection", "promotion", "rollback"]
+    assert kinds == ["promotion", "rejection", "promotion", "rollback", "rollback", "rollback"]
     told = cli("history", "toy").out
     assert "promoted by a person: the floor was a joke" in told
     assert told.count("← champion") == 1
@@ -108,8 +120,6 @@ def test_from_raw_data_to_rollback(
     assert versions[0]["version"] in fetched.out
 
     # aliases that somebody moved are set right
-    from pipelines.tracking.versions import Versions
-
     registered = Versions(settings, "toy")
     registered.client.set_registered_model_alias("toy", "champion", "2")
     only_looked = cli("doctor", "--no-mend", "--json").json

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from toy_chain import promote
 
-from pipelines.core.errors import ConfigError, DataError, GateRefused
+from pipelines.core.errors import ConfigError, DataError, GateRefused, InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
 from pipelines.runners import in_process
@@ -171,6 +172,52 @@ def test_a_model_that_wins_again_is_champion_again_and_can_be_gone_back_from(
     assert (entry.version, entry.replaced) == (1, 2)
     with pytest.raises(GateRefused, match=r"no champion of toy is left before version 1.*--to VERSION` restores any of 2"):
         registry.rollback(settings, "toy")
+
+
+@contextmanager
+def silenced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody answers meanwhile when aliases are to be moved."""
+
+    def silent(*arguments: Any) -> None:
+        raise InfrastructureError("MLflow at http://nowhere does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Versions, "point", silent)
+        yield
+
+
+@pytest.mark.parametrize("remedy", ["the next run", "doctor"])
+def test_a_rollback_while_mlflow_is_down_is_done_and_its_aliases_follow(
+    remedy: str, toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(toy_session, chain, 1.0)
+    promoted(toy_session, chain, 2.0, incumbent=1)
+    told: list[str] = []
+    with silenced(monkeypatch):
+        entry = registry.rollback(settings, "toy", why="complaints", tell=told.append)
+    assert (entry.version, entry.replaced) == (1, 2)
+    assert registry.find("toy", "champion", settings).version == 1
+    [sentence] = told
+    assert "does not answer" in sentence
+    assert "`pipelines doctor`; there is nothing to repeat" in sentence
+    assert aliases(settings) == {"champion": 2, "previous": 1}
+    if remedy == "doctor":
+        assert registry.repair("toy", settings)["moved"] == {"champion": [2, 1], "previous": [1, None]}
+    else:
+        promoted(toy_session, chain, 1.0)
+    assert aliases(settings) == {"champion": 1}
+
+
+def test_a_dag_run_rolls_back_once_however_often_its_task_runs(
+    toy_session: Sessions, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model, incumbent in ((1.0, None), (2.0, 1), (3.0, 2)):
+        promoted(toy_session, chain, model, incumbent)
+    with silenced(monkeypatch):
+        first = registry.rollback(settings, "toy", why="complaints", run="rollback.monday")
+    assert registry.rollback(settings, "toy", why="complaints", run="rollback.monday") == first
+    assert aliases(settings) == {"champion": 2, "previous": 1}, "cleared, the task brings them along"
+    assert registry.rollback(settings, "toy", why="still", run="rollback.tuesday").version == 1
 
 
 def test_rollback_says_why_it_cannot(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
