@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.artifacts import Ref
+from pipelines.core.scrub import scrub
 from pipelines.core.store import Store
 
 
@@ -33,7 +34,8 @@ def given(store: Store, project: str, decision: Ref, model: Ref) -> Answer | Non
 
 
 def give(store: Store, project: str, decision: Ref, model: Ref, answer: Answer) -> Answer:
-    """Keep an answer unless there is one; the one that stands."""
+    """Keep an answer, without secrets, unless there is one; the one that stands."""
+    answer = answer.model_copy(update={"why": scrub(answer.why)})
     store.create(_key(project, decision, model), answer.model_dump_json(indent=1).encode())
     return given(store, project, decision, model) or answer
 

@@ -17,6 +17,7 @@ from pipelines.core.approvals import Answer
 from pipelines.core.artifacts import Ref
 from pipelines.core.errors import GateRefused
 from pipelines.core.journal import Journal
+from pipelines.core.scrub import scrub
 from pipelines.core.store import Store
 
 
@@ -136,7 +137,7 @@ class Ledger:
         return self._known(self._journal(project).entries())
 
     def append(self, project: str, entry: Entry, *, champion: int | Literal["any"] | None = "any") -> Entry:
-        """Write the next entry, provided that the champion's version is still `champion`.
+        """Write the next entry, without secrets, provided that the champion's version is still `champion`.
 
         Raises GateRefused when another run has moved the champion meanwhile.
         """
@@ -149,7 +150,7 @@ class Ledger:
                     f"{project}: version {now} became champion while this run was compared with version {champion}; "
                     "nothing was changed. Run evaluate again, so that the new champion is the opponent."
                 )
-            return entry
+            return entry.model_copy(update={"why": scrub(entry.why)})
 
         written = self._journal(project).append(provided)
         assert written is not None, "there is always an entry to write, or GateRefused"

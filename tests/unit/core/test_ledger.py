@@ -209,6 +209,16 @@ def test_a_promotion_holds_only_while_its_opponent_is_champion(tmp_path: Path) -
     assert len(ledger.history("toy").entries) == 2
 
 
+def test_a_secret_in_a_reason_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_PASSWORD", "hunter2hunter2")
+    ledger = Ledger(Store(FolderBackend(tmp_path)))
+    why = "complaints; I looked with hunter2hunter2 at postgresql://ml:s3cr3t@crm/offers"
+    written = ledger.append("toy", Entry(kind="rejection", run="cli", why=why))
+    assert written.why == "complaints; I looked with *** at postgresql://ml:***@crm/offers"
+    assert ledger.history("toy").entries == (written,)
+    assert b"hunter2" not in b"".join(file.read_bytes() for file in tmp_path.rglob("*.json"))
+
+
 def _append(root: str, worker: int, conditional: bool, results: Any) -> None:
     ledger = Ledger(Store(FolderBackend(Path(root))))
     if not conditional:

@@ -89,6 +89,16 @@ def test_the_first_answer_stands(decided: Any) -> None:
     assert answered(session, YES) == NO
 
 
+def test_a_secret_in_an_answer_is_not_kept(decided: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_PASSWORD", "hunter2hunter2")
+    session, done = decided()
+    answered(session, Answer(approved=True, by="ada", why="as hunter2hunter2 shows"))
+    promote(session, done)
+    (entry,) = registry.history("toy", settings).entries
+    assert entry.approval
+    assert entry.approval.why == "as *** shows"
+
+
 def test_a_yes_after_a_run_that_could_not_ask(decided: Any, settings: Settings) -> None:
     assert promote(*decided())["outcome"] == "refused"
     session, done = decided()
