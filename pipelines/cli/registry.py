@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +73,8 @@ def show_history(
         )
         console.print(line, soft_wrap=True)
         answer = f"; {entry.approval}" if entry.approval and entry.approval.approved else ""
-        console.print(Text(f"                  {entry.why}{answer}; run {entry.run}", style="dim"), soft_wrap=True)
+        who = f"; by {entry.by}" if entry.by else ""
+        console.print(Text(f"                  {entry.why}{answer}{who}; run {entry.run}", style="dim"), soft_wrap=True)
     if not entries:
         console.print(f"Nothing yet. `pipelines run {project}{_option(rehearsal)}` makes the first champion.")
 
@@ -141,7 +143,7 @@ def promote(
     """
     from pipelines.tracking.overrule import overrule
 
-    _tell(project, overrule(_settings(), project, version, why, tell=_warn), as_json)
+    _tell(project, overrule(_settings(), project, version, why, _person(), tell=_warn), as_json)
 
 
 def rollback(
@@ -162,7 +164,7 @@ def rollback(
     """
     from pipelines.tracking import registry
 
-    _tell(project, registry.rollback(_settings(), project, to, why, tell=_warn), as_json)
+    _tell(project, registry.rollback(_settings(), project, to, why, by=_person(), tell=_warn), as_json)
 
 
 def _settings() -> Settings:
@@ -179,6 +181,15 @@ def _settings() -> Settings:
     except InfrastructureError:  # a server that starts, stops or hangs keeps nobody from going back
         return settings
     return served
+
+
+def _person() -> str:
+    """Who gives the command, for the history; an account without a name is a person all the same."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "a person"
+    return f"{name}, on the command line"
 
 
 def _warn(sentence: str) -> None:

@@ -33,6 +33,8 @@ class Entry(BaseModel):
     """Of the run that decided: its time in the data. None for a person's command."""
     run: str
     """Id of the run, or `cli` for a person's command."""
+    by: str = ""
+    """The person who decided instead of the gates, and where; empty for a run's own decision."""
     why: str
     version: int | None = None
     """Version in the model registry. For a rollback, the one restored."""

@@ -105,7 +105,12 @@ def _roll_back() -> dict[str, Any]:
     params, run = context["params"], context["dag_run"]
     try:
         entry = registry.rollback(
-            Settings.load(), params["project"], params["to"], params["why"], run=f"{run.dag_id}.{run.run_id}"
+            Settings.load(),
+            params["project"],
+            params["to"],
+            params["why"],
+            run=f"{run.dag_id}.{run.run_id}",
+            by=f"{run.triggering_user_name or 'a person'}, in Airflow",
         )
     except PipelineError as error:
         log.error("%s: %s", type(error).__name__, error)

@@ -17,11 +17,12 @@ def overrule(
     project: str,
     version: int | str = "challenger",
     why: str = "by hand",
+    by: str = "",
     tell: Callable[[str], None] = registry.log.warning,
 ) -> Entry:
     """Make a version champion that was refused when it was judged last; its evidence and lineage stay what they were.
 
-    `tell` gets a sentence when MLflow is down: the version serves all the same.
+    `by` is the person, and where. `tell` gets a sentence when MLflow is down: the version serves all the same.
 
     Raises ConfigError for a version that does not exist or is or was champion, GateRefused when its model was rolled back or
     when another version became champion meanwhile.
@@ -42,7 +43,13 @@ def overrule(
     if refused.model and refused.model.digest in past.blocked:
         raise GateRefused(f"the model of version {refused.version} was rolled back as another version; roll back to that one")
     entry = refused.model_copy(
-        update={"kind": "promotion", "at": datetime.now(UTC), "why": f"promoted by a person: {why}", "replaced": now}
+        update={
+            "kind": "promotion",
+            "at": datetime.now(UTC),
+            "by": by,
+            "why": f"promoted by a person: {why}",
+            "replaced": now,
+        }
     )
     store = Store.open(settings.store, settings.home / "cache" / "store")
     written = Ledger(store).append(project, entry, champion=now)

@@ -62,12 +62,13 @@ def rollback(
     to: int | None = None,
     why: str = "by hand",
     run: str = CLI,
+    by: str = "",
     tell: Callable[[str], None] = log.warning,
 ) -> Entry:
     """Restore an earlier champion: the one before, or version `to`. The one that leaves is not promoted again.
 
-    `run` is who does it: `cli`, or the id of a DAG run, which rolls back once however often its task runs. `tell` gets a sentence
-    when MLflow is down: the champion has moved all the same, and must not be moved again.
+    `run` is what does it: `cli`, or the id of a DAG run, which rolls back once however often its task runs; `by` is the person, and
+    where. `tell` gets a sentence when MLflow is down: the champion has moved all the same, and must not be moved again.
 
     Raises GateRefused when there is nothing to go back to, ConfigError for a version that never was champion.
     """
@@ -75,12 +76,12 @@ def rollback(
     store = _store(settings)
     history = Ledger(store).history(project)
     done = [e for e in history.entries if e.kind == "rollback" and e.run == run != CLI]
-    entry = done[-1] if done else _roll_back(Ledger(store), history, project, to, why, run)
+    entry = done[-1] if done else _roll_back(Ledger(store), history, project, to, Entry(kind="rollback", run=run, by=by, why=why))
     follow_if_possible(settings, project, store, tell)
     return entry
 
 
-def _roll_back(ledger: Ledger, history: History, project: str, to: int | None, why: str, run: str) -> Entry:
+def _roll_back(ledger: Ledger, history: History, project: str, to: int | None, asked: Entry) -> Entry:
     champion = history.champion
     if champion is None:
         raise GateRefused(f"{project} has no champion yet, so there is nothing to roll back; `pipelines run {project}` makes one")
@@ -89,17 +90,8 @@ def _roll_back(ledger: Ledger, history: History, project: str, to: int | None, w
         raise _nowhere(project, history, champion, to)
     if target.version == champion.version:
         raise ConfigError(f"version {to} is the champion of {project} already; nothing to do")
-    entry = Entry(
-        kind="rollback",
-        run=run,
-        why=why,
-        version=target.version,
-        candidate=target.candidate,
-        model=target.model,
-        replaced=champion.version,
-        lineage=target.lineage,
-    )
-    return ledger.append(project, entry, champion=champion.version)
+    restored = {name: getattr(target, name) for name in ("version", "candidate", "model", "lineage")}
+    return ledger.append(project, asked.model_copy(update={**restored, "replaced": champion.version}), champion=champion.version)
 
 
 def _nowhere(project: str, history: History, champion: Entry, to: int | None) -> PipelineError:

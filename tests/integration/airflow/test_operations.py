@@ -63,6 +63,8 @@ def test_a_champion_is_rolled_back_from_the_ui(installation: Installation, new_p
     assert past.champion.version == 1
     last = past.entries[-1]
     assert (last.kind, last.why, last.run) == ("rollback", "complaints since Monday", f"rollback.{ended['dag_run_id']}")
+    assert last.by.endswith(", in Airflow")
+    assert not last.by.startswith("a person"), "who started the DAG run"
     with pytest.raises(ConfigError, match="why"):
         start(installation, project="wobbly")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import re
 import sys
@@ -89,7 +90,11 @@ def test_from_raw_data_to_rollback(
         assert (moved.code, moved.json["version"]) == (0, 2), "written down, so done"
         assert "MLflow's aliases have not: nobody answers" in moved.err
     assert cli("rollback", "toy", "--to", "1").code == 0
-    kinds = [entry["kind"] for entry in cli("history", "toy", "--json").json]
+    past = cli("history", "toy", "--json").json
+    assert [bool(entry["by"]) for entry in past] == [False, False, True, True, True, True]
+    assert past[2]["by"] == f"{getpass.getuser()}, on the command line"
+    assert f"by {past[2]['by']}; run {past[1]['run']}" in cli("history", "toy").out
+    kinds = [entry["kind"] for entry in past]
     assert kinds == ["promotion", "rejection", "promotion", "rollback", "rollback", "rollback"]
     told = cli("history", "toy").out
     assert "promoted by a person: the floor was a joke" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -86,6 +87,24 @@ def test_a_project_page_has_every_decision_verdict_and_alarm(reader: Reader) -> 
     assert card in Elements(page).values("a", "href")
 
 
+def test_who_decided_is_the_person_who_did(reader: Reader) -> None:
+    def promotion(version: int, by: str = "") -> Entry:
+        return Entry(kind="promotion", run=f"run-{version}", why="w", version=version, by=by)
+
+    ledger = Ledger(reader.store)
+    rollback = Entry(kind="rollback", run="rollback.manual", why="w", version=1, replaced=2, by="ada, in Airflow")
+    older = rollback.model_copy(update={"by": "", "run": "cli"})
+    for entry in (promotion(1), promotion(2, "grace, on the command line"), rollback, older):
+        ledger.append("churn", entry)
+    page = html.project(SETTING, reader.story("churn"), Scheduled())
+    assert re.findall(r'data-label="Who">([^<]*)<', page) == [
+        "a person",
+        "ada, in Airflow",
+        "grace, on the command line",
+        "the gates",
+    ]
+
+
 def test_a_project_without_a_past_says_how_to_make_one(reader: Reader) -> None:
     page = html.project(SETTING, reader.story("churn"), Scheduled())
     assert "pipelines run churn" in page
@@ -118,6 +137,7 @@ def hostile(story: Story, deployment: Path) -> Story:
                 "why": HOSTILE,
                 "candidate": HOSTILE,
                 "run": HOSTILE,
+                "by": HOSTILE,
                 "metrics": {HOSTILE: {"value": 0.5, "low": 0.4, "high": 0.6}},
                 "lineage": {"data.dataset": HOSTILE, "data.source": HOSTILE, "data.sha256": HOSTILE},
             }
