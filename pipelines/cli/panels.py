@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli.result import PAGES
+from pipelines.cli.result import PAGES, refused
 from pipelines.core.evidence import CAUTION
 
 Document = Mapping[str, Any]
@@ -43,12 +43,19 @@ def verdict(document: Document) -> Iterator[Part]:
         found = document["verdict"]
         style = GOOD if found["outcome"] == "no drift" else WARN
         yield "Verdict", Text.assemble((found["outcome"], f"bold {style}"), f"  {found['recommendation']}")
-    elif decision and not decision["promote"]:
-        failed = [criterion["name"] for criterion in decision["criteria"] if not criterion["passed"]]
+    elif refused(document):
         keeps = f"version {document['champion']['version']} keeps serving" if document["champion"] else "there is no champion yet"
-        yield "Refused", Text.assemble((f"{decision['winner']} failed: {', '.join(failed)}", f"bold {BAD}"), f"; {keeps}")
+        yield "Refused", Text.assemble((_objection(decision, promotion), f"bold {BAD}"), f"; {keeps}")
     elif promotion:
         yield "Outcome", Text(_outcome(document), style=f"bold {GOOD}")
+
+
+def _objection(decision: Mapping[str, Any], promotion: Mapping[str, Any] | None) -> str:
+    """What stands against the winner: the criteria it failed, or, where it passed them all, why it was not promoted."""
+    failed = [criterion["name"] for criterion in decision["criteria"] if not criterion["passed"]]
+    if failed or not promotion:
+        return f"{decision['winner']} failed: {', '.join(failed)}"
+    return f"{decision['winner']} passed the gate and was not promoted: {promotion['reason'].removeprefix('refused: ')}"
 
 
 def _outcome(document: Document) -> str:

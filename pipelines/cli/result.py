@@ -68,8 +68,13 @@ def document(session: Session, results: Mapping[str, StageResult], links: Mappin
 
 
 def refused(document: Mapping[str, Any]) -> bool:
-    """Whether a gate said no."""
-    decision = document["decision"]
+    """Whether the winner was not promoted: a gate said no, a person did or has yet to say yes, or it was rolled back before.
+
+    What became of a decision counts more than the decision, for a person may have overruled it.
+    """
+    decision, promotion = document["decision"], document["promotion"]
+    if promotion:
+        return bool(promotion["outcome"] == "refused")
     return bool(decision and not decision["promote"])
 
 

@@ -80,6 +80,27 @@ def test_a_refusal_names_what_failed_and_who_keeps_serving() -> None:
     assert "against version 3: accuracy better by -0.0100 (-.020–.001); better in 12% of resamples" in text
 
 
+def test_a_winner_of_the_gates_that_was_not_promoted_is_refused_with_the_reason_and_what_to_do() -> None:
+    passed = {**DECISION, "promote": True, "criteria": [DECISION["criteria"][1]]}
+    reason = (
+        "refused: this model served as version 4 and was rolled back (complaints); `pipelines rollback toy --to 4` restores it"
+    )
+    promotion = {"outcome": "refused", "version": 4, "replaced": None, "reason": reason}
+    text = re.sub(
+        r"\s+",
+        " ",
+        shown(decision=passed, promotion=promotion, champion=CHAMPION, stages=[{"stage": "promote", "reused": True}]),
+    )
+    assert "Refused linear passed the gate and was not promoted: this model served as version 4 and was rolled back" in text
+    assert "`pipelines rollback toy --to 4` restores it; version 3 keeps serving" in text
+    assert "nothing has changed" not in text
+
+
+def test_a_refusal_that_a_person_has_overruled_is_none() -> None:
+    promotion = {"outcome": "promoted", "replaced": 2, "reason": "promoted by a person: I looked"}
+    assert "promoted: version 3 (linear) is the champion" in shown(decision=DECISION, promotion=promotion, champion=CHAMPION)
+
+
 def test_a_promotion_says_what_it_replaced_and_a_repetition_that_nothing_changed() -> None:
     promotion = {"outcome": "promoted", "replaced": 2}
     text = shown(decision={**DECISION, "promote": True}, promotion=promotion, champion=CHAMPION)

@@ -89,7 +89,7 @@ def test_from_raw_data_to_rollback(
         moved = cli("rollback", "toy", "--to", "2", "--json")
         assert (moved.code, moved.json["version"]) == (0, 2), "written down, so done"
         assert "MLflow's aliases have not: nobody answers" in moved.err
-    assert cli("rollback", "toy", "--to", "1").code == 0
+    assert cli("rollback", "toy", "--to", "1", "--why", "still not").code == 0
     past = cli("history", "toy", "--json").json
     assert [bool(entry["by"]) for entry in past] == [False, False, True, True, True, True]
     assert past[2]["by"] == f"{getpass.getuser()}, on the command line"
@@ -105,12 +105,24 @@ def test_from_raw_data_to_rollback(
     assert now["since"] == cli("list", "--json").json[-1]["champion"]["since"]
     assert datetime.fromisoformat(now["since"]) == datetime.fromisoformat(cli("history", "toy", "--json").json[-1]["at"])
 
+    # what was rolled back is not promoted again, and a person who must be asked is waited for: both are refusals
+    returned = cli("run", "toy", "--profile", "sample", "--set", "seed=8", "--set", "gates.not_worse_by=1")
+    assert returned.code == 1
+    assert "rolled back (still not)" in " ".join(returned.out.split())
+    declared = toy.folder / "deployment.yaml"
+    before = declared.read_text()
+    declared.write_text(f"{before}approval: required\n")
+    awaited = cli("run", "toy", "--profile", "sample", "--set", "seed=9", "--set", "gates.not_worse_by=1")
+    assert awaited.code == 1
+    assert "awaits approval; approve it in Airflow's DAG toy_training, or `pipelines promote toy" in " ".join(awaited.out.split())
+    declared.write_text(before)
+
     # a rehearsal decides for itself, and is looked at in the time of its data
     assert cli("run", "toy", "--rehearsal", "spring", "--as-of", "2025-09-01").code == 0
     [rehearsed] = cli("history", "toy", "--rehearsal", "spring", "--json").json
     assert (rehearsed["kind"], rehearsed["version"]) == ("promotion", 1)
     assert cli("history", "toy", "--rehearsal", "spring").out.startswith("2025-09-01 00:00  promotion")
-    assert len(cli("history", "toy", "--json").json) == len(kinds)
+    assert len(cli("history", "toy", "--json").json) == len(kinds) + 2
     assert "`pipelines run toy --monitor --rehearsal spring`" in cli("alarms", "toy", "--rehearsal", "spring").out
     unknown = cli("history", "toy", "--rehearsal", "sprung")
     assert (unknown.code, "did you mean 'spring'?" in unknown.err) == (2, True)
