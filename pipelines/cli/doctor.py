@@ -34,10 +34,12 @@ class Finding(NamedTuple):
 
 
 def doctor(
-    mend: Annotated[bool, typer.Option(help="Close dead runs and set aliases right; --no-mend only looks.")] = True,
+    mend: Annotated[
+        bool, typer.Option(help="Close dead runs, set aliases right, freeze missing references; --no-mend only looks.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Examine this installation and mend what can be mended: dead runs, aliases that left the history.
+    """Examine this installation and mend what can be mended: dead runs, aliases that left the history, missing drift references.
 
     Exits 1 when something is wrong that you must mend.
 
@@ -320,6 +322,35 @@ def _aliases(case: Case, project: str) -> Found:
         )
 
 
+def references(case: Case) -> Found:
+    """Every champion has its drift reference, without which monitoring cannot judge it."""
+    from pipelines.core.discovery import find_projects
+    from pipelines.core.errors import PipelineError
+    from pipelines.tracking import registry
+    from pipelines.tracking.references import freeze
+
+    sound = True
+    for name in find_projects():
+        past = registry.history(name, case.settings)
+        if past.champion is None or past.baseline is not None:
+            continue
+        sound, lacks = False, f"{name}: version {past.champion.version} serves and has no drift reference"
+        if not case.mend:
+            yield "wrong", f"{lacks}; `pipelines doctor` freezes one"
+            continue
+        try:
+            freeze(case.settings, name)
+        except PipelineError as error:
+            yield "wrong", f"{lacks}, and none can be frozen: {error}"
+        else:
+            yield (
+                "mended",
+                f"{name}: version {past.champion.version} had no drift reference; one is frozen from its run's test rows",
+            )
+    if sound:
+        yield "ok", "every champion has its drift reference"
+
+
 EXAMINATIONS: dict[str, Callable[[Case], Found]] = {
     "python": python,
     "packages": packages,
@@ -332,4 +363,5 @@ EXAMINATIONS: dict[str, Callable[[Case], Found]] = {
     "ports": listening,
     "telemetry": telemetry,
     "mlflow": tracking,
+    "references": references,
 }

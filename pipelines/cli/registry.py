@@ -135,7 +135,8 @@ def promote(
 ) -> None:
     """Promote a version that the gate refused: a person overrules it, and the history says so.
 
-    Runs promote what passes the gate themselves. To return to an earlier champion, use `rollback`.
+    Runs promote what passes the gate themselves. The version gets its reference for drift checks, too, which takes as long as the
+    stage `baseline`; it serves before. To return to an earlier champion, use `rollback`.
 
     [bold]Examples[/]
 
@@ -143,7 +144,9 @@ def promote(
     """
     from pipelines.tracking.overrule import overrule
 
-    _tell(project, overrule(_settings(), project, version, why, _person(), tell=_warn), as_json)
+    with streams().aside.status(f"promoting a version of {project}, and freezing its reference for drift checks"):
+        entry = overrule(_settings(), project, version, why, _person(), tell=_warn)
+    _tell(project, entry, as_json)
 
 
 def rollback(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -119,11 +120,12 @@ def carry_out(session: Session, stages: Sequence[str], tracker: MlflowTracker | 
     from pipelines.cli.locks import only_run_of
     from pipelines.core.errors import DataError
     from pipelines.runners import in_process
+    from pipelines.tracking import records
 
     nodes = session.graph.ancestors(stages) if stages else session.graph.nodes
     with only_run_of(session, wait=wait), watching(nodes) as show:
         try:
-            results = in_process.run(session, stages, tracker=tracker, show=show)
+            results = in_process.run(session, stages, tracker=tracker, show=show, on_result=partial(records.remember, session))
         except BaseException as error:
             if isinstance(error, DataError):
                 _point_to_evidence(session, error)

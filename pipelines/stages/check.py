@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.config import validated
 from pipelines.core.contract import Arrays
-from pipelines.core.errors import DataError
+from pipelines.core.errors import ConfigError
 from pipelines.core.evidence import Channel, Criterion, Drift, Estimate, Leaderboard, Performance
 from pipelines.core.execution import Context
 from pipelines.core.ledger import Entry
@@ -74,11 +74,17 @@ class Comparison:
         """The champion's baseline."""
         known = self.context.history.baseline
         if known is None:
-            raise DataError(
-                f"version {self.champion.version} of {self.context.run.project} is champion and has no drift reference: its run "
-                f"ended before the stage 'baseline'; run `pipelines run {self.context.run.project} --stage baseline` to freeze one"
+            raise ConfigError(
+                f"version {self.champion.version} of {self.context.run.project} is champion and has no drift reference, for run "
+                f"{self.champion.run} ended before the stage 'baseline' or was overruled; {self._remedy()}"
             )
         return Path(self.context.session.read(known))
+
+    def _remedy(self) -> str:
+        """How to get a reference without another champion. In a rehearsal the run that made it is the one to go on with."""
+        if rehearsal := self.context.run.rehearsal:
+            return f"run {self.context.run.project} as of {self.champion.as_of:%Y-%m-%d} in the rehearsal {rehearsal} again, to its end"
+        return "`pipelines doctor` freezes one from what that run has left, and trains nothing"
 
     @cached_property
     def reference(self) -> Reference:

@@ -9,7 +9,7 @@ from pipelines.core.errors import ConfigError, GateRefused
 from pipelines.core.ledger import Entry, Ledger
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
-from pipelines.tracking import registry
+from pipelines.tracking import references, registry
 
 
 def overrule(
@@ -22,7 +22,8 @@ def overrule(
 ) -> Entry:
     """Make a version champion that was refused when it was judged last; its evidence and lineage stay what they were.
 
-    `by` is the person, and where. `tell` gets a sentence when MLflow is down: the version serves all the same.
+    Its drift reference is frozen from what its run has left. `by` is the person, and where. `tell` gets a sentence when MLflow is
+    down, or when no reference could be frozen: the version serves all the same.
 
     Raises ConfigError for a version that does not exist or is or was champion, GateRefused when its model was rolled back or
     when another version became champion meanwhile.
@@ -54,4 +55,10 @@ def overrule(
     store = Store.open(settings.store, settings.home / "cache" / "store")
     written = Ledger(store).append(project, entry, champion=now)
     registry.follow_if_possible(settings, project, store, tell)
+    try:
+        references.freeze(settings, project)
+    except Exception as error:  # the project's own code looks at its rows here, and the version serves whatever it says
+        tell(
+            f"Version {written.version} of {project} serves, and monitoring cannot judge it, for no reference could be frozen: {error}"
+        )
     return written

@@ -53,7 +53,7 @@ def promote(context: Context) -> dict[str, Any]:
     if entry is None:
         entry = _carry_out(context, decision, model, answer)
     follow(session.settings, session.run.project, session.store, session.run.model_name)
-    return _told(entry, session.ledger.history(session.run.project))
+    return told(entry, session.ledger.history(session.run.project))
 
 
 def rollback(
@@ -311,7 +311,7 @@ def _rolled_back(project: str, history: History, model: Ref) -> str:
     )
 
 
-def _told(entry: Entry, history: History) -> dict[str, Any]:
+def told(entry: Entry, history: History) -> dict[str, Any]:
     """The `promotion` artifact. It describes the ledger's entry, so a repeated run tells the same."""
     return {
         "outcome": {"promotion": "promoted", "rejection": "refused"}[entry.kind],

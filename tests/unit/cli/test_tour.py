@@ -78,6 +78,8 @@ def test_from_raw_data_to_rollback(
     overruled = cli("promote", "toy", "--why", "the floor was a joke", "--json")
     assert overruled.code == 0, overruled.err
     assert overruled.json["version"] == 2
+    watched = cli("run", "toy", "--profile", "sample", "--monitor", "--json")
+    assert (watched.code, watched.json["verdict"]["champion"]) == (0, 2), "whom a person chose is monitored, and stays"
     assert cli("promote", "toy").code == 2
     assert cli("list", "--json").json[-1]["champion"]["version"] == 2
     back = cli("rollback", "toy", "--why", "it was not")

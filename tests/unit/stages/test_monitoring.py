@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.core.alarms import Alarms, name_of
 from pipelines.core.artifacts import StageResult
-from pipelines.core.errors import DataError
+from pipelines.core.errors import ConfigError
 from pipelines.core.evidence import Drift, Verdict
 from pipelines.core.execution import execute, save
 from pipelines.core.ledger import Entry
@@ -197,8 +197,9 @@ def test_without_a_champion_there_is_nothing_to_compare(world):
 
 def test_a_champion_without_reference_is_an_error_with_a_remedy(world):
     world.crown()
-    with pytest.raises(DataError, match=r"version 1 of toy is champion and has no drift reference.*--stage baseline"):
+    with pytest.raises(ConfigError, match=r"version 1 of toy is champion and has no drift reference.*`pipelines doctor`") as told:
         world.check()
+    assert "pipelines run" not in str(told.value), "that would train, and replace the champion"
 
 
 def test_a_verdict_is_stored_once_however_often_it_is_reached(world):
