@@ -20,6 +20,7 @@ from pipelines.conformance.engines import RUNNERS
 from pipelines.conformance.subject import NotApplicable, Subject
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, GateRefused, PipelineError, did_you_mean
+from pipelines.core.files import scratch
 
 
 @dataclass(frozen=True)
@@ -158,5 +159,5 @@ def check_project(
             on_outcome(outcome)
             yield outcome
 
-    with tempfile.TemporaryDirectory(prefix="pipelines-check-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="check-", dir=scratch(), ignore_cleanup_errors=True) as folder:
         return Report(project=definition.name, outcomes=tuple(outcomes(Subject(definition, Path(folder), profile))))

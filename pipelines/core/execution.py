@@ -23,7 +23,7 @@ from pipelines.core.config import Params
 from pipelines.core.contract import Project
 from pipelines.core.discovery import Definition, find_project
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
-from pipelines.core.files import contents, sha256_of
+from pipelines.core.files import contents, scratch_folder, sha256_of
 from pipelines.core.fingerprint import CodeIndex, digest_of, fingerprint, relevant_params, strings_in
 from pipelines.core.graph import Graph, Node
 from pipelines.core.ledger import Entry, History, Ledger
@@ -111,7 +111,7 @@ class Session:
     @cached_property
     def _scratch(self) -> tempfile.TemporaryDirectory[str]:
         """Folders of artifacts read by this session; deleted with it."""
-        return tempfile.TemporaryDirectory(prefix="pipelines-")
+        return scratch_folder("read")
 
     def codec(self, name: str) -> Codec[Any]:
         """A platform codec, or the project's own for `data` and `model`."""
@@ -219,7 +219,7 @@ def execute(
     before = StageResult.model_validate_json(known) if known else None
     if before and node.stage.reuse and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
-    with _machine_errors(node), tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
+    with _machine_errors(node), scratch_folder(node.name) as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark, done)
         values = _call(context)
         outputs = save(session, node, values, mark)
@@ -266,7 +266,7 @@ def save(session: Session, node: Node, values: Mapping[str, Any], mark: str) -> 
     if set(values) - set(declared):
         raise ConfigError(f"stage {node.name!r} returned {sorted(set(values) - set(declared))}, which the graph does not declare")
     refs: dict[str, Ref] = {}
-    with tempfile.TemporaryDirectory(prefix=f"pipelines-{node.name}-") as folder:
+    with scratch_folder(node.name) as folder:
         for name, value in values.items():
             codec = session.codec(declared[name].codec)
             path = Path(folder) / name

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,28 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def scratch() -> Path:
+    """Where our temporary files lie: a folder of the user's own below the machine's folder for temporary files, made here.
+
+    All of ours lie below this one, and nothing else does: what is old there may go, while a folder beside it may be anybody's.
+    Raises InfrastructureError when something else stands there, or somebody else may enter it.
+    """
+    place = Path(tempfile.gettempdir()) / f"pipelines-scratch-{os.getuid()}"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise InfrastructureError(
+            f"temporary files need a folder that only you can enter, and {place} is none ({stat.filemode(found.st_mode)}, owner "
+            f"{found.st_uid}); remove it, or set TMPDIR to a folder of yours"
+        )
+    return place
+
+
+def scratch_folder(purpose: str) -> tempfile.TemporaryDirectory[str]:
+    """A new folder for temporary files, which goes when the object is closed or nobody holds it any more."""
+    return tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=scratch())
 
 
 @contextlib.contextmanager

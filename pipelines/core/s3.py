@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from pipelines.core.backend import FolderBackend, Stamp, plain_key
 from pipelines.core.errors import InfrastructureError
+from pipelines.core.files import scratch_folder
 
 FRESH = 3600.0
 """Seconds an object counts as young without being copied onto itself, which is how S3 touches; retention's grace is longer."""
@@ -54,7 +54,7 @@ class S3Backend:
 
         with contextlib.suppress(KeyError):
             return self.cache.download(key)
-        with tempfile.TemporaryDirectory() as folder, self._errors(f"reading {key}"):
+        with scratch_folder("object") as folder, self._errors(f"reading {key}"):
             local = Path(folder) / "object"
             try:
                 self.client.download_file(self.bucket, self._key(key), str(local))

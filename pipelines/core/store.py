@@ -25,7 +25,7 @@ from typing import Any
 from pipelines.core.artifacts import Manifest, Ref
 from pipelines.core.backend import Backend, FolderBackend
 from pipelines.core.errors import DataError, InfrastructureError
-from pipelines.core.files import contents, sha256_of
+from pipelines.core.files import contents, scratch, scratch_folder, sha256_of
 from pipelines.core.sweep import undisturbed
 
 _DECIDED = ("ledger/", "alarms/", "approvals/", "registry/", "verdicts/")
@@ -99,7 +99,7 @@ class Store:
             files, size, listing, digest = None, path.stat().st_size, None, sha256_of(path)
         ref = Ref(name=name, digest=digest, codec=codec, size=size)
         manifest = Manifest(ref=ref, project=project, stage=stage, fingerprint=fingerprint, files=files, columns=columns)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder("listing") as folder:
             sources = {digest: path / file for file, digest in (files or {}).items()} | {digest: path}
             if listing is not None:
                 sources[digest] = Path(folder) / "listing"
@@ -124,14 +124,15 @@ class Store:
         return Manifest.model_validate_json(record)
 
     def fetch(self, ref: Ref, under: Path | None = None) -> Path:
-        """A local copy of an artifact, its hash verified: a file, or a new folder `under` one that the caller deletes.
+        """A local copy of an artifact, its hash verified: a file, or a new folder `under` one that the caller deletes with
+        all that is in it; without one, the new folder is the caller's to delete.
 
         Raises DataError when the artifact is missing or its bytes are not those it was named after.
         """
         files = self.manifest(ref.digest).files
         if files is None:
             return self._verified(ref.name, ref.digest)
-        folder = Path(tempfile.mkdtemp(prefix=f"pipelines-{ref.name}-", dir=under))
+        folder = Path(tempfile.mkdtemp(prefix=f"{ref.name}-", dir=under or scratch()))
         for name, digest in files.items():
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):

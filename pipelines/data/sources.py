@@ -17,7 +17,7 @@ from pipelines.core.config import Ingest
 from pipelines.core.discovery import CATALOG
 from pipelines.core.errors import ConfigError, DataError, InfrastructureError
 from pipelines.core.execution import Progress
-from pipelines.core.files import contents, disk_errors
+from pipelines.core.files import contents, disk_errors, scratch
 from pipelines.core.scrub import without_password
 from pipelines.core.settings import Settings
 from pipelines.data import packages, transport
@@ -64,7 +64,7 @@ def fetch(
     Raises DataError for a wrong checksum or a path without files, ConfigError for an unknown data set or source, and
     InfrastructureError, which names every source tried, when none answers.
     """
-    folder = into or Path(tempfile.mkdtemp(prefix="pipelines-fetched-"))
+    folder = into or Path(tempfile.mkdtemp(prefix="fetched-", dir=scratch()))
     folder.mkdir(parents=True, exist_ok=True)
     if ingest.path:
         return _own_files(ingest, folder, catalog)

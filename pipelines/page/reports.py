@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import Ref
 from pipelines.core.errors import ConfigError
+from pipelines.core.files import scratch_folder
 from pipelines.core.ledger import Ledger
 from pipelines.core.store import Store
 from pipelines.tracking import records
@@ -32,5 +32,5 @@ def drift(store: Store, project: str, run: str) -> str:
 
 
 def _page(store: Store, report: Ref) -> str:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("page") as folder:
         return (store.fetch(report, Path(folder)) / "index.html").read_text(encoding="utf-8")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipelines.core.files import is_locked
+from pipelines.core.files import is_locked, scratch
 from pipelines.core.settings import Settings
 from pipelines.retention.pile import Pile
 
 
 def temporary(settings: Settings, before: float) -> Pile:
-    """What is left in our own places and in the machine's folder for temporary files, and was not touched since."""
+    """What is left in our own places, that for temporary files among them, and was not touched since."""
     sizes = {str(path): _size(path) for path in _places(settings) if _is_left(path, before)}
     return Pile("temporary files", sizes, partial(_take, sizes, before))
 
@@ -28,7 +27,7 @@ def _places(settings: Settings) -> Iterator[Path]:
     yield from (path for path in (home / "cache" / "store").rglob("*") if path.is_file())  # what was read from S3
     if "://" not in settings.store:
         yield from Path(settings.store).rglob(".tmp-*")
-    yield from Path(tempfile.gettempdir()).glob("pipelines-*")
+    yield from scratch().glob("*")
 
 
 def _is_left(path: Path, before: float) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
+from pipelines.core.files import scratch_folder
 from pipelines.core.fingerprint import digest_of
 from pipelines.core.graph import Node
 from pipelines.core.run import Run
@@ -220,7 +220,7 @@ class MlflowTracker:
         made = self._make(session, experiment, session.run.id, origin, more)
         self._write(made.run_id, Facts(params=flattened(session.params.model_dump(mode="json"))))
         if diffs := uncommitted(session):
-            with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
+            with scratch_folder("show") as folder:
                 for diff, text in diffs.items():
                     Path(folder, diff).write_text(text, encoding="utf-8")
                 artifacts.put(self.settings, made, folder)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipelines.core.contract import Checked
+from pipelines.core.files import scratch
 from pipelines.core.validation import Report
 from pipelines.parts.tabular import docs, row_rules, table_rules
 from pipelines.parts.tabular.parse import parse, settle
@@ -41,7 +42,7 @@ def check_table(raw: pd.DataFrame, schema: Schema) -> Checked[pd.DataFrame]:
     """Judge a table by its schema and write the docs, into a new temporary folder that is the caller's to remove."""
     raw = raw.reset_index(drop=True)
     found = judge_table(raw, schema)
-    folder = Path(tempfile.mkdtemp(prefix="pipelines-data-docs-"))
+    folder = Path(tempfile.mkdtemp(prefix="data-docs-", dir=scratch()))
     docs.write(folder, found.report, raw, found.faults, found.sections)
     return Checked(found.cleaned, found.report, folder)
 

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.core.contract import Checked
+from pipelines.core.files import scratch
 from pipelines.core.validation import Check, Report
 from pipelines.parts.tabular import docs
 from pipelines.parts.tabular.checks import judge_table
@@ -49,7 +50,7 @@ def check_images(images: Images, classes: Sequence[str], *, rows: int = 1, share
     of_table = (check for check in judged.report.checks if check.column not in BOOKKEEPING or not check.passed)
     checks = (*of_table, *_of_classes(good.label, classes, share))
     report = Report(rows=len(images), quarantined=len(judged.faults), checks=checks)
-    folder = Path(tempfile.mkdtemp(prefix="pipelines-data-docs-"))
+    folder = Path(tempfile.mkdtemp(prefix="data-docs-", dir=scratch()))
     docs.write(folder, report, table, judged.faults, judged.sections)
     return Checked(good, report, folder)
 

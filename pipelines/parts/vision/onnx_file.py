@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.core.files import scratch_folder
 from pipelines.parts.vision.device import threads
 from pipelines.parts.vision.model import VisionModel
 
@@ -74,7 +74,7 @@ def int8_bytes(whole: bytes, model: VisionModel) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with scratch_folder("int8") as folder, _quiet():
         path, proto = Path(folder) / "int8.onnx", onnx.load_from_string(whole)
         kept = [node.name for node in proto.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)]
         quantize_dynamic(proto, path, weight_type=QuantType.QUInt8, nodes_to_exclude=kept)

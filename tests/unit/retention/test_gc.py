@@ -20,6 +20,7 @@ from pipelines.core import sweep
 from pipelines.core.backend import FolderBackend
 from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session
+from pipelines.core.files import scratch
 from pipelines.core.ledger import Ledger
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
@@ -172,9 +173,9 @@ def test_what_killed_processes_left_goes_and_what_is_in_use_stays(settings: Sett
     import fcntl
 
     left, locked = settings.home / "studies" / "left", settings.home / "studies" / "locked"
-    other, ours = tmp_path / "machine" / "other", tmp_path / "machine" / "pipelines-train-1"
+    ours, clone = scratch() / "train-1", tmp_path / "machine" / "pipelines-main"
     cut = Path(settings.store) / "objects" / "ab" / ".tmp-1"
-    for folder in (left, locked, other, ours, cut.parent):
+    for folder in (left, locked, clone, ours, cut.parent):
         folder.mkdir(parents=True)
         (folder / "file").write_text("12345")
     cut.write_text("123")
@@ -187,7 +188,7 @@ def test_what_killed_processes_left_goes_and_what_is_in_use_stays(settings: Sett
     assert not left.exists()
     assert not cut.exists()
     assert locked.exists()
-    assert other.exists()
+    assert clone.exists(), "a folder beside ours is somebody's, whatever it is called"
 
 
 def test_the_results_that_dvc_builds_on_stay(old: list[Session], years: Settings) -> None:
@@ -200,10 +201,11 @@ def test_the_results_that_dvc_builds_on_stay(old: list[Session], years: Settings
 
 
 def test_a_file_of_someone_else_is_left(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "machine" / "pipelines-x"
-    folder.mkdir()
+    folder = settings.home / "studies" / "x"
+    folder.mkdir(parents=True)
     age(tmp_path, 60)
     with monkeypatch.context() as other:
+        other.setattr("pipelines.retention.temporary.scratch", lambda: tmp_path / "none")
         other.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
         assert report(survey(settings), apply=True)["count"] == 0
     assert report(survey(settings), apply=True)["count"] == 1
