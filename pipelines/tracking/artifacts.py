@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 
 from pipelines.core.artifacts import Ref, StageResult
 from pipelines.core.execution import Session
+from pipelines.core.files import scratch_folder
 from pipelines.core.graph import Node
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
@@ -26,7 +26,7 @@ def log(settings: Settings, claim: Claim, session: Session, node: Node, result: 
     shown = [output.name for output in node.stage.writes if output.show != "none" and output.name in result.outputs]
     if not shown:
         return
-    with tempfile.TemporaryDirectory(prefix="pipelines-show-") as folder:
+    with scratch_folder("show") as folder:
         for name in shown:
             _export(session, result.outputs[name], Path(folder) / name)
         put(settings, claim, folder)
@@ -80,7 +80,7 @@ def _size(files: Any, folder: str) -> int:
 
 def _export(session: Session, ref: Ref, target: Path) -> None:
     """Copy an artifact to a path with a name people can read: JSON and text get their ending."""
-    path = session.store.fetch(ref)
+    path = session.store.fetch(ref, target.parent)
     if path.is_dir():
         shutil.move(path, target)
     else:

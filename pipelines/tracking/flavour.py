@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Served:
 
     project: Project[Any, Any]
     model: Any
+    read_from: Any = field(default=None, repr=False, compare=False)
+    """The folder the model was read from, where it is a temporary one: it goes with this object."""
 
     def answers(self, rows: Any) -> list[dict[str, Any]]:
         """One plain dictionary a row. Raises DataError that names what is wrong with the rows; no rows is fine."""

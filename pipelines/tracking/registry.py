@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core import approvals
@@ -19,6 +20,7 @@ from pipelines.core.discovery import find_project
 from pipelines.core.errors import ConfigError, GateRefused, InfrastructureError, PipelineError, did_you_mean
 from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, Session
+from pipelines.core.files import scratch_folder
 from pipelines.core.graph import Output
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.scrub import without_password
@@ -148,7 +150,8 @@ def load(project: str, version: int | str = "champion", settings: Settings | Non
     entry = find(project, version, settings)
     assert entry.model is not None
     made = find_project(project).project()
-    return Served(made, made.model_codec.read(_store(settings).fetch(entry.model)))
+    read_from = scratch_folder("model")
+    return Served(made, made.model_codec.read(_store(settings).fetch(entry.model, Path(read_from.name))), read_from)
 
 
 def derived_aliases(history: History) -> dict[str, int]:

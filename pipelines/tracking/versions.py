@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.core.artifacts import Ref
 from pipelines.core.execution import Session
+from pipelines.core.files import scratch_folder
 from pipelines.core.scrub import scrub
 from pipelines.core.settings import Settings
 from pipelines.tracking.client import answering, connect, is_error
@@ -126,9 +126,9 @@ class Versions:
                 experiment, name=self.project, source_run_id=run_id, tags={MODEL: model.digest}, model_type="pyfunc"
             )
         if logged.status != LoggedModelStatus.READY:
-            with tempfile.TemporaryDirectory(prefix="pipelines-register-") as place:
+            with scratch_folder("register") as place:
                 folder = Path(place) / "model"
-                flavour.write(session, session.store.fetch(model), model.digest, example, folder)
+                flavour.write(session, session.store.fetch(model, Path(place)), model.digest, example, folder)
                 self.client.log_model_artifacts(logged.model_id, str(folder))
             self.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
         return logged

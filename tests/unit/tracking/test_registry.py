@@ -15,6 +15,7 @@ from toy_chain import promote
 from pipelines.core.errors import ConfigError, DataError, GateRefused, InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
+from pipelines.parts.arrays import Arrays
 from pipelines.runners import in_process
 from pipelines.tracking import registry
 from pipelines.tracking.client import connect
@@ -370,3 +371,27 @@ def test_predictions_are_the_models(toy_session: Sessions, chain: Chain, setting
     promoted(toy_session, chain, 1.0)
     [answer] = registry.load("toy", settings=settings).answers(np.array([[1.0, 2.0]]))
     assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+
+class InAFolder(Arrays):
+    """A model of several files, as most are."""
+
+    def write(self, value: Any, path: Path) -> None:
+        path.mkdir()
+        super().write(value, path / "weights.npz")
+
+    def read(self, path: Path) -> Any:
+        return super().read(path / "weights.npz")
+
+
+def test_a_model_that_was_registered_and_used_leaves_no_copy_behind(
+    toy_session: Sessions, chain: Chain, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "machine").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "machine"))
+    monkeypatch.setattr(type(toy_session().project), "model_codec", InAFolder())
+    promoted(toy_session, chain, 1.0)
+    served = registry.load("toy", "champion", settings)
+    assert served.answers(np.array([[0.1, 1.0]]))
+    del served
+    assert [str(path) for path in (tmp_path / "machine").rglob("*") if path.is_file()] == []
