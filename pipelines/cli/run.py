@@ -171,6 +171,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """
     import yaml
 
+    from pipelines.core.config import parsed
     from pipelines.core.errors import ConfigError
 
     values: dict[str, Any] = {}
@@ -179,7 +180,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         if not (key.strip() and equals):
             raise ConfigError(f"--set {pair!r}: expected KEY=VALUE, such as --set train.trials=5")
         try:
-            values[key.strip()] = yaml.safe_load(text)
+            values[key.strip()] = parsed(text)
         except yaml.YAMLError as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"--set {pair!r}: the value is not YAML ({reason}); put quotes around text with : or {{") from None

@@ -248,6 +248,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))  # callers change what they get
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; `pipelines new` writes one to start from") from None
+    except Repeated as error:
+        raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
@@ -255,10 +257,48 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-@lru_cache(maxsize=512)
-def _parsed(text: str) -> Any:
-    """A task asks five times for what stands in two small files."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+def parsed(text: str) -> Any:
+    """What YAML text says. Raises yaml.YAMLError; Repeated, which is one, for keys that stand twice in one section."""
+    loader = _Loader(text)
+    try:
+        content = loader.get_single_data()
+    except ValueError as error:  # a date or number that looks like one and is none, such as 2025-02-30
+        raise yaml.YAMLError(f"a value is not what it looks like: {error}; put quotes around it if it is text") from None
+    finally:
+        loader.dispose()
+    if loader.repeated:
+        raise Repeated("; ".join(loader.repeated) + "; of two the last would count, so make one of them")
+    return content
+
+
+class Repeated(yaml.YAMLError):
+    """Keys that stand twice in one section. YAML forbids it, and its readers keep the last without a word."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, in C where there is one, that notes keys that stand twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.repeated: list[str] = []
+        self._seen: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called with each section before it is read. Afterwards it also has the keys it takes over by `<<`, which it may say
+        anew, and it can come by again."""
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            lines: dict[tuple[str, str], int] = {}
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                known, line = lines.get((key.tag, key.value)), key.start_mark.line + 1
+                if known:
+                    self.repeated.append(f"{key.value!r} in line {line} stands in line {known} already")
+                lines[key.tag, key.value] = line
+        super().flatten_mapping(node)
+
+
+_parsed = lru_cache(maxsize=512)(parsed)
+"""A task asks five times for what stands in two small files."""
 
 
 def _section(tree: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:

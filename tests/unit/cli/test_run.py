@@ -112,6 +112,7 @@ def test_bad_data_is_exit_3_and_points_to_the_evidence(cli: Any, toy: Definition
         (["--set", "train.trials=many"], "train.trials: input should be a valid integer"),
         (["--set", "train.trials"], "--set 'train.trials': expected KEY=VALUE, such as --set train.trials=5"),
         (["--set", "gates.floors={a"], "the value is not YAML"),
+        (["--set", "gates.floors={a: 1, a: 2}"], "stands in line 1 already"),
         (["--set", "seed.x=1"], "--set seed.x: 'seed' holds a value, not a section"),
         (["--set", "seed=-1"], "seed: input should be greater than or equal to 0; found -1"),
         (["--set", "train.seconds=.inf"], "train.seconds: input should be a finite number; found inf"),

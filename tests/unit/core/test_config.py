@@ -25,6 +25,7 @@ from pipelines.core.config import (
     Train,
     candidates_of,
     load_params,
+    parsed,
     profiles_of,
     validated,
 )
@@ -138,6 +139,36 @@ def test_a_file_that_is_missing_or_no_text(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(ConfigError, match=r"is not YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    """Of two sections `gates` the second would win, and a model would be promoted that the first had refused."""
+    path = write(tmp_path)
+    lines = len(path.read_text().splitlines())
+    path.write_text(path.read_text() + "gates: {floors: {auc: 0.9}}\nmonitor: {rows: 3, rows: 5}\ngates: {rows: 5}\n")
+    expected = (
+        rf"params.yaml: 'gates' in line {lines + 3} stands in line {lines + 1} already; 'rows' in line {lines + 2} stands in "
+        rf"line {lines + 2} already; of two the last would count, so make one of them"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        load_params(path)
+    deployment = tmp_path / "deployment.yaml"
+    deployment.write_text("owner: me\ntitle: T\ndescription: D\nowner: you\n")
+    with pytest.raises(ConfigError, match=r"deployment.yaml: 'owner' in line 4 stands in line 1 already"):
+        load_deployment(deployment)
+
+
+def test_what_a_section_takes_over_it_may_say_anew() -> None:
+    text = "base: &base {a: 1, b: 2}\none: {<<: *base, b: 3}\ntwo: &two\n  <<: *base\n  a: 4\nthree: {<<: [*two, *base]}\n"
+    found = parsed(text)
+    assert (found["one"], found["two"], found["three"]) == ({"a": 1, "b": 3}, {"a": 4, "b": 2}, {"a": 4, "b": 2})
+
+
+def test_a_date_that_does_not_exist_is_no_yaml(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text() + "replay: {start: 2025-02-30}\n")
+    with pytest.raises(ConfigError, match=r"a value is not what it looks like: day is out of range for month; put quotes"):
+        load_params(path)
 
 
 def test_an_unknown_profile_and_candidate_are_refused(tmp_path: Path) -> None:
