@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli.output import emit, streams
+from pipelines.cli.output import emit, marked, streams
 from pipelines.cli.projects import Json, Name
 from pipelines.cli.run import Overrides, Profile
 
@@ -64,8 +64,8 @@ def status(
     ):
         table.add_column(column, justify="right" if justify == "right" else "left")
     for row in rows:
-        here = "[green]yes[/]" if row["cached"] else "[yellow]remote only[/]"
-        used = ", ".join(f"version {number}" for number in row["used_by"]) or "[dim]–[/]"
+        here = marked("[green]yes[/]" if row["cached"] else "[yellow]remote only[/]")
+        used = ", ".join(f"version {number}" for number in row["used_by"]) or marked("[dim]–[/]")
         table.add_row(row["project"], row["version"], str(row["nfiles"]), f"{row['size'] / 1e6:.2f}", here, used)
     streams().result.print(table if rows else "No raw data yet. `pipelines data fetch PROJECT` gets them.")
 
@@ -110,7 +110,7 @@ def restore(
     if as_json:
         emit({"project": project, "version": wanted[0]["version"], "folder": str(target.absolute())})
     else:
-        streams().result.print(f"[green]✓[/] version {wanted[0]['version']} is in {target.absolute()}", soft_wrap=True)
+        streams().result.print(marked("[green]✓[/] version {} is in {}", wanted[0]["version"], target.absolute()), soft_wrap=True)
 
 
 def _versions(project: str | None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.output import emit, streams
+from pipelines.cli.output import emit, marked, streams
 from pipelines.cli.projects import Json, Name
 
 _SIGNS = {
@@ -50,10 +50,11 @@ def check(
 
     def told(outcome: Outcome) -> None:
         console = streams().aside if as_json else streams().result
-        reason = f"  [dim]{outcome.message}[/]" if outcome.ok and outcome.message else ""
-        console.print(f"{_SIGNS[outcome.state]} {outcome.name} [dim]{outcome.seconds:.1f} s[/]{reason}", soft_wrap=True)
+        reason = f"  {outcome.message}" if outcome.ok and outcome.message else ""
+        line = marked(_SIGNS[outcome.state] + " {} [dim]{} s{}[/]", outcome.name, f"{outcome.seconds:.1f}", reason)
+        console.print(line, soft_wrap=True)
         if not outcome.ok:
-            console.print(f"    {outcome.message}", soft_wrap=True, markup=False, style="red")
+            console.print(f"    {outcome.message}", soft_wrap=True, style="red")
 
     runners = tuple(runner or ("in_process",))
     report = check_project(find_project(project), runners, only=only or (), profile=profile, on_outcome=told)
@@ -63,7 +64,7 @@ def check(
         verdict = (
             f"[red]{len(report.failed)} of {len(report.outcomes)} checks failed" if report.failed else "[green]all checks passed"
         )
-        streams().result.print(f"{verdict}[/]: {project}")
+        streams().result.print(marked(verdict + "[/]: {}", project))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -92,7 +93,7 @@ def new(
         emit({"project": name, "folder": str(folder), "files": [str(file) for file in files]})
         return
     console = streams().result
-    console.print(f"[green]✓[/] project [bold]{name}[/] in {folder}", soft_wrap=True)
+    console.print(marked("[green]✓[/] project [bold]{}[/] in {}", name, folder), soft_wrap=True)
     for file in files:
         console.print(f"    {file}", soft_wrap=True, style="dim")
     if place:

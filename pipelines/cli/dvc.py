@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.output import emit, note, streams
+from pipelines.cli.output import emit, marked, note, streams
 from pipelines.cli.projects import Json, Name
 from pipelines.cli.run import Profile
 
@@ -33,11 +33,13 @@ def render(
     )
     same = file.is_file() and file.read_text(encoding="utf-8") == text
     if check and not same:
-        streams().result.print(f"[red]✗[/] {file} differs from the graph; `pipelines render` writes it anew", soft_wrap=True)
+        streams().result.print(
+            marked("[red]✗[/] {} differs from the graph; `pipelines render` writes it anew", file), soft_wrap=True
+        )
         raise typer.Exit(1)
     if not same:
         write_atomically(file, text.encode())
-    streams().result.print(f"[green]✓[/] {file} {'is as it should be' if same else 'written'}", soft_wrap=True)
+    streams().result.print(marked("[green]✓[/] {} {}", file, "is as it should be" if same else "written"), soft_wrap=True)
 
 
 def stage(
@@ -62,4 +64,4 @@ def stage(
     if as_json:
         emit(result.model_dump(mode="json"))
     else:
-        note(f"{node} {outcome(result)}")
+        note(marked("{} " + outcome(result), node))

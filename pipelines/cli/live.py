@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pipelines.cli.output import streams
+from pipelines.cli.output import marked, streams
 from pipelines.core.artifacts import StageResult
 from pipelines.core.execution import Progress
 from pipelines.core.graph import Node
@@ -38,7 +38,7 @@ class Lines(Quiet):
     def finished(self, node: Node, result: StageResult) -> None:
         self.count += 1
         place = f"{self.count:>{len(str(len(self.nodes)))}}/{len(self.nodes)}"
-        streams().aside.print(f"{place} {node.name:<{self.width}} {outcome(result)}")
+        streams().aside.print(marked(f"{{}} {{:<{self.width}}} {outcome(result)}", place, node.name))
 
 
 class Live(Lines):
@@ -72,8 +72,10 @@ class Live(Lines):
         task = self.bars.add_task("", total=None, word="", shown=f"{node.name:<{self.width}}")
         self.tasks[node.name] = task
 
+        from rich.markup import escape
+
         def progress(done: int, total: int, message: str) -> None:
-            self.bars.update(task, word=f"[cyan]{_bar(done, total)} {done}/{total}[/] [dim]{message}")
+            self.bars.update(task, word=f"[cyan]{_bar(done, total)} {done}/{total}[/] [dim]{escape(message)}")
 
         return progress
 
@@ -82,7 +84,7 @@ class Live(Lines):
 
 
 def outcome(result: StageResult) -> str:
-    """`reused`, or how long it took."""
+    """`reused`, or how long it took, with its style."""
     return "[dim]reused[/]" if result.reused else f"{result.seconds:.1f} s"
 
 

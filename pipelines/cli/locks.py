@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli.output import note
+from pipelines.cli.output import marked, note
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.execution import Session
 from pipelines.core.files import disk_errors
@@ -36,7 +36,7 @@ def only_run_of(session: Session, *, wait: bool) -> Iterator[None]:
             holder = f"{session.run.project} is being run by {described(holder_of(path))}"
             if not wait:
                 raise InfrastructureError(f"{holder}; wait for it with --wait, or look at what it does first") from None
-            note(f"[yellow]waiting:[/] {holder}")
+            note(marked("[yellow]waiting:[/] {}", holder))
             fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)
         json.dump({"pid": os.getpid(), "run": session.run.id, "since": datetime.now(UTC).isoformat()}, stream)

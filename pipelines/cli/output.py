@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 @dataclass
@@ -38,10 +39,11 @@ class Streams:
 
 
 def _console(stream: IO[str]) -> Console:
-    """Wide enough for tables where no terminal says how wide it is."""
+    """Wide enough for tables where no terminal says how wide it is. Text is shown as it is: much of it comes from people's data,
+    where `[a]` is no style and `:x:` no picture."""
     from rich.console import Console
 
-    console = Console(file=stream, highlight=False)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
     return console
@@ -60,7 +62,19 @@ def emit(document: Any) -> None:
     _now.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
-def note(text: str) -> None:
+def marked(template: str, *values: object) -> Text:
+    """Text with styles: those of `template`, such as `[green]✓[/] {}`; the values are shown as they are.
+
+    >>> marked("[bold]{}[/]: {}", "[/x]", 3).plain
+    '[/x]: 3'
+    """
+    from rich.markup import escape
+    from rich.text import Text
+
+    return Text.from_markup(template.format(*(escape(str(value)) for value in values)), emoji=False)
+
+
+def note(text: str | Text) -> None:
     """A line beside the result."""
     _now.aside.print(text)
 

@@ -149,7 +149,7 @@ def _show(project: str, entry: Any, answers: Sequence[dict[str, Any]]) -> None:
     console = streams().result
     console.print(table if answers else f"{title}; nothing to predict")
     if len(answers) > _SHOWN:
-        console.print(f"[dim]and {len(answers) - _SHOWN:,} more; --json prints all[/]")
+        console.print(f"and {len(answers) - _SHOWN:,} more; --json prints all", style="dim")
 
 
 def _cell(value: Any, number: Callable[[float], str]) -> str:

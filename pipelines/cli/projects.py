@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.output import emit, streams
+from pipelines.cli.output import emit, marked, streams
 
 if TYPE_CHECKING:
     from pipelines.core.discovery import Definition
@@ -39,17 +39,16 @@ def list_projects(as_json: Json = False) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         if row["fault"]:
-            table.add_row(
-                row["project"], f"[red]{row['fault'].splitlines()[0]}[/]\n`pipelines lint {row['project']}` lists all", "", "", ""
-            )
+            fault = marked("[red]{}[/]\n`pipelines lint {}` lists all", row["fault"].splitlines()[0], row["project"])
+            table.add_row(row["project"], fault, "", "", "")
             continue
         champion = row["champion"]
         table.add_row(
-            f"[bold]{row['project']}[/]",
+            marked("[bold]{}[/]", row["project"]),
             row["title"],
             ", ".join(row["candidates"]),
             row["schedule"] or "by hand",
-            f"version {champion['version']} ({champion['candidate']})" if champion else "[dim]none yet[/]",
+            f"version {champion['version']} ({champion['candidate']})" if champion else marked("[dim]none yet[/]"),
         )
     streams().result.print(table if rows else "No projects yet. `pipelines new NAME` makes one.")
 
@@ -105,8 +104,8 @@ def lint(
         )
     else:
         for name, faults in found.items():
-            streams().result.print(f"[red]✗ {name}[/]" if faults else f"[green]✓[/] {name}")
+            streams().result.print(marked("[red]✗ {}[/]" if faults else "[green]✓[/] {}", name))
             for fault in faults:
-                streams().result.print(f"  {fault}", soft_wrap=True, markup=False)
+                streams().result.print(f"  {fault}", soft_wrap=True)
     if any(found.values()):
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.output import emit, streams
+from pipelines.cli.output import emit, marked, streams
 from pipelines.cli.projects import Json, Name
 
 if TYPE_CHECKING:
@@ -214,9 +214,8 @@ def _tell(project: str, entry: Any, as_json: bool) -> None:
         emit(entry.model_dump(mode="json"))
     else:
         instead = f" in place of version {entry.replaced}" if entry.replaced is not None else ""
-        streams().result.print(
-            f"[green]✓[/] {entry.kind}: version {entry.version} ({entry.candidate}) is the champion of {project}{instead}"
-        )
+        champion = f"version {entry.version} ({entry.candidate}) is the champion of {project}{instead}"
+        streams().result.print(marked("[green]✓[/] {}: {}", entry.kind, champion))
 
 
 def lineage(project: Name, version: Version = "champion", as_json: Json = False) -> None:
@@ -261,7 +260,7 @@ def reproduce(
     style = {"identical": "green", "within tolerance": "yellow", "different": "bold red"}
 
     def told(node: str, verdict: str) -> None:
-        console.print(f"{node:<24} [{style.get(verdict, 'dim')}]{verdict}[/]")
+        console.print(marked(f"{{:<24}} [{style.get(verdict, 'dim')}]{{}}[/]", node, verdict))
 
     with streams().aside.status(f"building {project} again, every stage afresh"):
         document = rebuilt(project, version, tolerance=tolerance, show=told)
@@ -269,13 +268,15 @@ def reproduce(
         emit(document)
     else:
         for warning in document["warnings"]:
-            console.print(f"[yellow]note:[/] {warning}", soft_wrap=True)
+            console.print(marked("[yellow]note:[/] {}", warning), soft_wrap=True)
         for stage in document["stages"]:
             for name, output in stage["outputs"].items():
                 if output["verdict"] == "different":
-                    console.print(f"[red]{stage['node']}: {name} differs[/] {output['note']}", soft_wrap=True)
+                    what = marked("[red]{}: {} differs[/] {}", stage["node"], name, output["note"])
+                    console.print(what, soft_wrap=True)
         verdict = document["verdict"]
-        console.print(f"[bold {style.get(verdict, 'dim')}]{verdict}[/]: {project} version {document['version']}, built again")
+        told_so = f"{project} version {document['version']}, built again"
+        console.print(marked(f"[bold {style.get(verdict, 'dim')}]{{}}[/]: {{}}", verdict, told_so))
     if document["verdict"] == "different":
         raise typer.Exit(1)
 
@@ -297,7 +298,7 @@ def show_lineage(document: dict[str, Any], console: Console) -> None:
     aliases = f" ({', '.join(document['aliases'])})" if document["aliases"] else ""
     files = found.get("files") or {}
     rows = {
-        "version": f"[bold]{document['version']}[/]{aliases}: {document['candidate']}",
+        "version": marked("[bold]{}[/]{}: {}", document["version"], aliases, document["candidate"]),
         "model": f"sha256 {document['model']}",
         "promoted": f"{(document['promoted'] or 'never')[:16].replace('T', ' ')}",
         "decision": document["reason"],
@@ -323,7 +324,7 @@ def show_lineage(document: dict[str, Any], console: Console) -> None:
         grid.add_row(name, text)
     console.print(grid)
     for warning in document["warnings"]:
-        console.print(f"[yellow]note:[/] {warning}", soft_wrap=True)
+        console.print(marked("[yellow]note:[/] {}", warning), soft_wrap=True)
 
 
 def _commit(code: dict[str, str], prefix: str = "") -> str:

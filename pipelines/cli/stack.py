@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.output import emit, note, streams
+from pipelines.cli.output import emit, marked, note, streams
 from pipelines.cli.projects import Json, Name
 from pipelines.cli.run import AsOf, Fresh, Monitor, Overrides, Profile
 
@@ -41,7 +41,7 @@ def down(as_json: Json = False) -> None:
     if as_json:
         emit({"stopped": count})
     else:
-        streams().result.print(f"[green]✓[/] {count} processes stopped" if count else "nothing was running")
+        streams().result.print(marked("[green]✓[/] {} processes stopped", count) if count else "nothing was running")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -131,16 +131,19 @@ def _started(airflow_port: int, mlflow_port: int) -> Stack:
 
 
 def _say_where(stack: Stack) -> None:
+    from rich.text import Text
+
     console = streams().result
     how = "was running" if stack.reused else f"started in {stack.seconds:.0f} s"
-    for name, value in {
-        "Airflow": f"[link={stack.airflow_url}]{stack.airflow_url}[/]  ({how})",
+    where: dict[str, str | Text] = {
+        "Airflow": Text.assemble((stack.airflow_url, f"link {stack.airflow_url}"), f"  ({how})"),
         "log in as": f"{stack.user}, password in {stack.password_file}",
-        "MLflow": f"[link={stack.mlflow_url}]{stack.mlflow_url}[/]",
+        "MLflow": Text(stack.mlflow_url, style=f"link {stack.mlflow_url}"),
         "logs": str(stack.logs),
         "stop with": "make down (or `pipelines stack down`)",
-    }.items():
-        console.print(f"[bold]{name:<14}[/]{value}", soft_wrap=True)
+    }
+    for name, value in where.items():
+        console.print(Text.assemble((f"{name:<14}", "bold"), value), soft_wrap=True)
 
 
 def _show_status(found: dict[str, dict[str, str]]) -> None:
@@ -155,11 +158,11 @@ def _show_status(found: dict[str, dict[str, str]]) -> None:
     style = {"healthy": "green", "starting": "yellow", "dead": "red"}
     for name, process in found.items():
         state = process["state"]
-        table.add_row(name, f"[{style[state]}]{state}[/]", process["pid"], process["url"], process["log"])
+        table.add_row(name, marked(f"[{style[state]}]{{}}[/]", state), process["pid"], process["url"], process["log"])
     streams().result.print(table)
 
 
 def _show_failures(followed: Followed) -> None:
     for failure in followed.failures:
-        note(f"[bold red]✗ {failure.task}[/] ({failure.kind})")
-        streams().aside.print(failure.message, markup=False, soft_wrap=True, style="red")
+        note(marked("[bold red]✗ {}[/] ({})", failure.task, failure.kind))
+        streams().aside.print(failure.message, soft_wrap=True, style="red")

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.core.artifacts import StageResult
 from pipelines.core.discovery import find_project
@@ -26,12 +26,12 @@ from pipelines.stack.secrets import password
 
 ENDED = {"success", "failed"}
 _SIGNS = {
-    "success": "[green]✓[/]",
-    "failed": "[red]✗[/]",
-    "running": "[cyan]●[/]",
-    "up_for_retry": "[yellow]↻[/]",
-    "upstream_failed": "[dim]–[/]",
-    "awaiting_input": "[yellow]?[/]",
+    "success": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "running": ("●", "cyan"),
+    "up_for_retry": ("↻", "yellow"),
+    "upstream_failed": ("–", "dim"),
+    "awaiting_input": ("?", "yellow"),
 }
 
 
@@ -95,7 +95,7 @@ def trigger_and_follow(
     not take and when the DAG file is broken; InfrastructureError when Airflow stops answering or a process of the stack dies.
     A failed run is no exception: it is in the result.
     """
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     stack, definition = running(settings), find_project(project)
     conf = {key: value for key, value in (conf or {}).items() if value is not None}
     definition.params(
@@ -224,14 +224,14 @@ def _xcom(airflow: Airflow, base: str, one: Task, key: str) -> Any:
     return entry and entry["value"]
 
 
-def _note(followed: Followed, one: Task) -> str:
+def _note(followed: Followed, one: Task) -> Text:
     result = followed.results.get(one.name)
     failure = next((f for f in followed.failures if f.task == one.name), None)
     if failure:
-        return f"[red]{failure.kind}[/]"
+        return Text(failure.kind, style="red")
     if one.state == "awaiting_input":
-        return f"a person is asked: {followed.url}"
-    return "reused" if result and result.reused else f"try {one.tries}" if one.tries > 1 else ""
+        return Text(f"a person is asked: {followed.url}")
+    return Text("reused" if result and result.reused else f"try {one.tries}" if one.tries > 1 else "")
 
 
 def _table(settings: Settings, followed: Followed, tasks: list[Task], graph: Graph) -> Table:
@@ -240,12 +240,12 @@ def _table(settings: Settings, followed: Followed, tasks: list[Task], graph: Gra
     for name in dict.fromkeys([*(node.name for node in graph.nodes), *by_name, "close"]):
         one = by_name.get(name)
         if one is None:
-            table.add_row(" ", f"[dim]{name}[/]", "[dim]waiting[/]")
+            table.add_row(" ", name, "waiting", style="dim")
             continue
         seconds = f"{one.seconds:.1f} s" if one.seconds else ""
         step = progress.read(settings, followed.run_id, name) if one.state == "running" else None
-        note = f"{step[0]} of {step[1]}: {escape(step[2])}" if step else _note(followed, one)
-        table.add_row(_SIGNS.get(one.state, " "), name, one.state.replace("_", " "), seconds, note)
+        note = Text(f"{step[0]} of {step[1]}: {step[2]}") if step else _note(followed, one)
+        table.add_row(Text(*_SIGNS.get(one.state, (" ", ""))), Text(name), one.state.replace("_", " "), seconds, note)
     return table
 
 
@@ -255,4 +255,4 @@ def _lines(followed: Followed, tasks: list[Task], shown: dict[str, str], console
         if one.state != shown.get(one.name) and one.state in {*_SIGNS, "skipped"}:
             shown[one.name] = one.state
             seconds = f"{one.seconds:6.1f} s" if one.seconds and one.state in ENDED else ""
-            console.print(f"{one.state:>15}  {one.name:<28} {seconds} {_note(followed, one)}")
+            console.print(Text(f"{one.state:>15}  {one.name:<28} {seconds} ").append(_note(followed, one)))

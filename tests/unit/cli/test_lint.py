@@ -175,3 +175,10 @@ def test_a_broken_project_is_listed_and_harms_no_other(cli: Any, toy: Definition
     assert rows["toy"]["champion"] is None
     assert json.dumps(rows["toy"]["candidates"]) == '["linear", "centroid"]'
     assert "`pipelines lint other` lists all" in cli("list").out
+
+
+def test_a_title_is_shown_as_it_stands(cli: Any, toy: Definition) -> None:
+    replace(toy.folder / "deployment.yaml", "title: ", "title: 'Tags [/x] and [b]' # ")
+    said = cli("list")
+    assert said.code == 0, said.err
+    assert "Tags [/x] and [b]" in said.out

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pipelines.cli.predict import rows_of
+from pipelines.cli.output import opened
+from pipelines.cli.predict import _show, rows_of
 from pipelines.core.discovery import Definition
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.parts.tabular.rows import given
@@ -80,3 +82,15 @@ def test_without_a_model_it_says_how_to_get_one(cli: Any, toy: Definition) -> No
         said = cli(*command)
         assert said.code == 2
         assert "toy has no model yet; `pipelines run toy` trains, judges and registers one" in said.err
+
+
+def test_ids_and_texts_of_peoples_data_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """`[b12]` would be a style and vanish, `[/A]` would end one that never began, `:x:` would become a picture."""
+    answers: list[dict[str, Any]] = [{"id": "[/A]", "why": ["[b12] low", ":x:"]}, {"id": "[b12]", "why": []}]
+    with opened(as_json=False):
+        _show("toy", SimpleNamespace(version=1, candidate="linear"), answers)
+    shown = capsys.readouterr().out
+    assert "[/A]" in shown
+    assert "[b12] low" in shown
+    assert ":x:" in shown
+    assert shown.count("[b12]") == 2
