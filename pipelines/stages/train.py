@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipelines.core.config import Strict, validated
-from pipelines.core.contract import Training
+from pipelines.core.config import Evaluate, Gates, Strict, validated
+from pipelines.core.contract import Project, Training
 from pipelines.core.errors import ConfigError
 from pipelines.core.execution import Context
 from pipelines.core.files import disk_errors
 from pipelines.data import sources
+from pipelines.parts.evaluation import gates
 
 
 def train(context: Context) -> dict[str, Any]:
@@ -30,7 +31,8 @@ def train(context: Context) -> dict[str, Any]:
     own = validated(
         project.candidate_params.get(candidate, Strict), params.train.candidates[candidate], f"train.candidates.{candidate}"
     )
-    score = partial(project.score, params=validated(project.score_params, params.score, "params.yaml, score"))
+    how = validated(project.score_params, params.score, "params.yaml, score")
+    score = partial(_score, project, how, params.evaluate)
     fitting, valid = context.read("train"), context.read("valid")
     resources: dict[str, sources.Fetched] = {}
     with _place(context) as folder:
@@ -61,6 +63,13 @@ def train(context: Context) -> dict[str, Any]:
             "resources": {name: {"source": f.source, "origin": f.origin, "files": f.files} for name, f in resources.items()},
         },
     }
+
+
+def _score(project: Project[Any, Any], how: Strict, asked: Evaluate, truth: Any, predictions: Any) -> dict[str, float]:
+    """The project's metrics. Raises ConfigError when the headline is none of them: which there are shows here first."""
+    found = project.score(truth, predictions, how)
+    gates.check_names(asked, Gates(), found)
+    return found
 
 
 def _resource(context: Context, fetched: dict[str, sources.Fetched], name: str) -> Path:

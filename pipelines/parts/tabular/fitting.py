@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.core.contract import Arrays, Fit, Training
+from pipelines.core.errors import DataError
 from pipelines.parts.tabular import tuning
 from pipelines.parts.tabular.models import Classifier, Recipe, encoded, logit
 
@@ -36,9 +37,10 @@ def fit_classifier(
     """Tune, cross-fit, calibrate and fit one classifier, and choose its threshold.
 
     `arrays` turns labels, probabilities and decisions into the truth and predictions `training.score` takes; `utility` is
-    the metric the threshold makes largest on `valid`.
+    the metric the threshold makes largest on `valid`. Raises DataError when a class has fewer than two training rows.
     """
     frame, y = rows
+    _has_both_classes(y)
 
     def headline(labels: Vector, p: Vector) -> float:
         return training.score(*arrays(labels, p, p >= 0.5))[training.metric]
@@ -51,6 +53,16 @@ def fit_classifier(
     model.threshold = best_threshold(lambda t: training.score(*arrays(valid[1], p, p >= t))[utility])
     curve = learning_curve(best, model, rows, valid, training.seed, headline)
     return Fit(model, {**best.model_dump(mode="json"), "threshold": model.threshold}, trials, curve)
+
+
+def _has_both_classes(y: Vector) -> None:
+    """Calibration and tuning fit on one part of the training rows and look at another, so each needs a row of each class."""
+    no, yes = np.bincount(np.asarray(y, dtype=int), minlength=2)
+    if min(no, yes) < 2:
+        raise DataError(
+            f"{len(y):,} training rows hold {no} of the one class and {yes} of the other; expected at least two of each. Give more "
+            "rows (ingest, split.rows), or a larger share of them for training (split.valid, split.test)"
+        )
 
 
 def tuned(

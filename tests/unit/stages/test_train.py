@@ -203,3 +203,16 @@ def test_a_typo_in_a_candidates_parameters(spied: Any) -> None:
     session, _ = spied(overrides={"train.candidates.linear": {"rigde": 1}})
     with pytest.raises(ConfigError, match=r"train\.candidates\.linear.*\n.*rigde: unknown key; did you mean 'ridge'\?"):
         train(session)
+
+
+def test_a_metric_that_the_project_does_not_compute_is_wrong_use(spied: Any) -> None:
+    """Also where fitting itself asks for it, as tuning and learning curves do."""
+    message = r"(?s)metrics that the project does not compute.*evaluate.metric: there is no metric 'bogus'; known: 'accuracy', "
+
+    def tune(training: Training) -> None:
+        with pytest.raises(ConfigError, match=message):
+            training.score({"y": [1]}, {"probability": [0.5]})
+
+    session, _ = spied(tune, overrides={"evaluate.metric": "bogus"})
+    with pytest.raises(ConfigError, match=message):
+        train(session)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipelines.core.contract import Training
-from pipelines.core.errors import ConfigError
+from pipelines.core.errors import ConfigError, DataError
 from pipelines.parts.tabular import fitting, imbalance, metrics, tuning
 from pipelines.parts.tabular.codecs import Skops
 from pipelines.parts.tabular.models import TRUSTED, Boosted, Forest, Logistic, Recipe, logit, sigmoid
@@ -210,3 +210,12 @@ def test_tuning_stays_within_the_recipes_fields(recipe: Recipe) -> None:
 def test_a_base_recipe_has_no_estimator_and_cannot_be_made() -> None:
     with pytest.raises(TypeError, match=r"abstract methods? .*estimator.*space"):
         Recipe()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("ones", [0, 1, 11, 12])
+def test_training_rows_of_one_class_are_told_as_such(ones: int) -> None:
+    frame, _ = table(12)
+    rows = (frame, np.repeat([1, 0], [ones, 12 - ones]))
+    message = rf"12 training rows hold {12 - ones} of the one class and {ones} of the other; expected at least two of each"
+    with pytest.raises(DataError, match=message):
+        fitting.fit_classifier(Logistic(), rows, table(200, 1), training(), arrays, "gain")
