@@ -90,3 +90,7 @@ def load_object(path: str) -> Any:
         return getattr(import_module(module), name)
     except AttributeError as error:
         raise ConfigError(f"module {module!r} has no {name!r}; check where it is named") from error
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):  # it is there, and lacks something itself
+            raise
+        raise ConfigError(f"there is no module {module!r} for {name!r}; check where it is named") from error

@@ -6,6 +6,7 @@ Unknown keys are errors with a suggestion, and all errors of a file are told at 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.scrub import refuse_secrets
@@ -68,6 +69,13 @@ class Ingest(Strict):
             raise ValueError("names no data; give one of dataset (of the catalog), path or simulator")
         return self
 
+    @field_validator("simulator")
+    @classmethod
+    def _is_a_projects_own(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"pipelines\.projects(\.\w+)+:\w+", value):
+            raise ValueError("expected a function of the project's own, 'pipelines.projects.<name>.<module>:<function>'")
+        return value
+
 
 class Replay(Strict):
     """Rows of a static data set arrive over time: a backlog at `start`, the rest evenly over `weeks`."""
@@ -94,6 +102,12 @@ class Split(Strict):
     test: float = Field(0.2, gt=0, lt=1)
     rows: int | None = Field(None, gt=0)
     """Most rows that are used, drawn by the seed before anything is split: for quick profiles. None: all."""
+
+    @model_validator(mode="after")
+    def _leaves_some_to_train(self) -> Split:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid and test take {self.valid + self.test:g} of the rows; expected less than 1, the rest trains")
+        return self
 
 
 class Train(Strict):

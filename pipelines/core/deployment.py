@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,15 +17,15 @@ class Retry(Strict):
     """Retries of infrastructure errors; bad data is never retried."""
 
     attempts: int = Field(3, ge=0)
-    delay: timedelta = timedelta(seconds=10)
+    delay: timedelta = Field(timedelta(seconds=10), ge=timedelta(0))
     """Before the first retry; doubled each time."""
-    longest: timedelta = timedelta(minutes=10)
+    longest: timedelta = Field(timedelta(minutes=10), ge=timedelta(0))
 
 
 class Retraining(Strict):
     """When drift retrains. Times are those of the data (`as_of`)."""
 
-    cooldown: timedelta = timedelta(days=3)
+    cooldown: timedelta = Field(timedelta(days=3), ge=timedelta(0))
     """No alarm starts a retraining sooner than this after the last one that did; ISO 8601, such as P3D."""
     per_week: int = Field(1, ge=0)
     """Most retrainings on drift within seven days."""
@@ -34,7 +34,7 @@ class Retraining(Strict):
 class Approval(Strict):
     """A person is asked before a promotion is carried out. `approval: required` is short for these defaults."""
 
-    within: timedelta = timedelta(days=1)
+    within: timedelta = Field(timedelta(days=1), gt=timedelta(0))
     """Nobody's answer within this time is a rejection; ISO 8601, such as P1D."""
     reviewers: tuple[str, ...] = ()
     """Names of the users who may answer; none: everybody who may operate the DAG."""
@@ -60,14 +60,18 @@ class Retention(Strict):
     """And all that were at work within this time; ISO 8601, such as P90D."""
 
 
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+"""As long as Airflow lets a DAG's tag be."""
+
+
 class Deployment(Strict):
     """All of deployment.yaml: what operating a project needs to know."""
 
     owner: str
     title: str
     description: str
-    tags: tuple[str, ...] = ()
-    system: str | None = None
+    tags: tuple[Tag, ...] = ()
+    system: Tag | None = None
     """Name of the system of several projects this one is part of."""
     schedule: str | None = None
     """Cron (UTC) of the training DAG; none means by hand or by drift only."""
@@ -86,6 +90,13 @@ class Deployment(Strict):
     """Profile of scheduled runs."""
     at_once: int | None = Field(None, gt=0)
     """How many candidates are trained side by side; 1 where each of them uses all cores. None: as many as the executor lets."""
+
+    @field_validator("owner", "title", "description")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected some text, for people who meet the project in Airflow and MLflow")
+        return value
 
     @field_validator("approval", mode="before")
     @classmethod

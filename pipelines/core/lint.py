@@ -6,7 +6,6 @@ that cannot be imported: one fault tells so, with file and line, and the other r
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import sys
@@ -28,11 +27,15 @@ from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.errors import ConfigError, did_you_mean
 from pipelines.core.fingerprint import CodeIndex
 from pipelines.core.settings import ROOT
+from pipelines.core.source_code import missing_body, missing_function, strings
 
 MEASURED = ("latency_ms", "model_mb")
 """What gates may bound beside the project's own metrics."""
 RESERVED = {"champion": "the model that serves", "truth": "what really happened"}
 """What stands beside the candidates in leaderboards and predictions, so that none of them may be called so."""
+
+
+Rule = Callable[["Subject"], Iterator["Fault"]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,16 @@ class Subject:
 def lint(definition: Definition, overrides: Mapping[str, Any] | None = None) -> list[Fault]:
     """All faults of a project's definition, in the order of the rules; none when it may run."""
     subject = Subject(definition, overrides or {})
-    return [fault for rule in RULES for fault in rule(subject)]
+    return [fault for rule in RULES for fault in _by(rule, subject)]
+
+
+def _by(rule: Rule, subject: Subject) -> list[Fault]:
+    """What a rule finds. A definition so wrong that the rule cannot judge it is a fault, and the other rules still speak."""
+    try:
+        return list(rule(subject))
+    except Exception as error:
+        what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        return [Fault(subject.folder, None, f"the rule {rule.__name__!r} could not be applied: {what}")]
 
 
 def refuse_faults(definition: Definition, overrides: Mapping[str, Any] | None = None) -> None:
@@ -153,7 +165,7 @@ def params_are_valid(subject: Subject) -> Iterator[Fault]:
     try:
         resolved = subject.resolved
     except ConfigError as error:
-        yield Fault(subject.params_file, None, str(error).removeprefix(f"{subject.params_file}: "))
+        yield _of_file(subject.params_file, error)
         return
     for missing in sorted({"full", "sample"} - set(resolved)):
         yield Fault(subject.params_file, _line(subject.params_file, ("profiles",)), f"profiles: there is no {missing!r}; add it")
@@ -196,15 +208,20 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
     """DAGs and DVC take the candidates from the file, whatever the profile: a profile or `--set` may tune them, not add or drop
     any.
     """
-    declared = subject.definition.candidates if subject.params else []
-    dropped = {p: [name for name in declared if name not in params.train.candidates] for p, params in subject.params.items()}
-    place = ("train", "candidates")
-    yield from _by_profile(subject, {p: [config.Fault(place, config.left_out(names))] for p, names in dropped.items() if names})
+    try:
+        declared = subject.definition.candidates if subject.params else []
+    except ConfigError as error:
+        yield _of_file(subject.params_file, error)
+        return
+    what = "declare it outside the profile too, where runners look for candidates"
+    found: dict[str, list[config.Fault]] = {}
     for profile, params in subject.params.items():
-        for name in sorted(set(params.train.candidates) - set(declared)):
-            yield subject.in_params(
-                ("train", "candidates", name), "declare it outside the profile too, where runners look for candidates", [profile]
-            )
+        given = params.train.candidates
+        if dropped := [name for name in declared if name not in given]:
+            found.setdefault(profile, []).append(config.Fault(("train", "candidates"), config.left_out(dropped)))
+        for name in sorted(set(given) - set(declared)):
+            found.setdefault(profile, []).append(config.Fault(("train", "candidates", name), what))
+    yield from _by_profile(subject, found)
 
 
 def candidates_have_names_of_their_own(subject: Subject) -> Iterator[Fault]:
@@ -225,6 +242,7 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
     Which metrics there are shows when the first model is scored; so a name that resembles nothing is let pass here.
     """
     sources: list[str] = []
+    found: dict[str, list[config.Fault]] = {}
     for profile, params in subject.params.items():
         places: dict[tuple[str, ...], str] = {("evaluate", "metric"): params.evaluate.metric}
         for section in ("floors", "ceilings", "slices", "slice_ceilings"):
@@ -233,10 +251,31 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
             sources = sources or [file.read_text(encoding="utf-8") for file in subject.files.values()]
             if any(f'"{name}"' in source or f"'{name}'" in source for source in sources):
                 continue
-            if close := get_close_matches(name, _strings(sources), n=3, cutoff=0.8):
-                yield subject.in_params(
-                    place, f"no metric {name!r} in the project's source; {did_you_mean(name, close)}", [profile]
-                )
+            if close := get_close_matches(name, strings(sources), n=3, cutoff=0.8):
+                what = f"no metric {name!r} in the project's source; {did_you_mean(name, close)}"
+                found.setdefault(profile, []).append(config.Fault(place, what))
+    yield from _by_profile(subject, found)
+
+
+def simulator_is_there(subject: Subject) -> Iterator[Fault]:
+    """A simulator of the project's own can be called by its name."""
+    found = {
+        profile: [config.Fault(("ingest", "simulator"), what)]
+        for profile, params in subject.params.items()
+        if params.ingest.simulator and (what := _missing_simulator(subject, params.ingest.simulator))
+    }
+    yield from _by_profile(subject, found)
+
+
+def _missing_simulator(subject: Subject, path: str) -> str | None:
+    """Why there is no such function in the project, found without importing it."""
+    module, _, function = path.partition(":")
+    own = f"pipelines.projects.{subject.definition.name}"
+    if module != own and not module.startswith(f"{own}."):
+        return f"{path!r} is of another project; expected one of {own}, whose source decides what is computed again"
+    place = subject.folder.joinpath(*module.removeprefix(own).split("."))
+    files = [file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
+    return missing_function(files[0], function) if files else f"{path!r} names no module: {place.with_suffix('.py')} is missing"
 
 
 def slices_are_bounded_where_they_are_bad(subject: Subject) -> Iterator[Fault]:
@@ -257,7 +296,7 @@ def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
     try:
         raw = config.read_yaml(file)
     except ConfigError as error:
-        yield Fault(file, None, str(error).removeprefix(f"{file}: "))
+        yield _of_file(file, error)
         return
     for fault in (*faults_of(Deployment, raw), *cron_faults(raw)):
         yield Fault(file, _line(file, fault.place), str(fault))
@@ -282,15 +321,18 @@ def graph_is_sound(_: Subject) -> Iterator[Fault]:
                 if section not in Params.model_fields:
                     known = did_you_mean(section, Params.model_fields)
                     yield Fault(file, None, f"stage {stage.name!r} depends on section {section!r} of params.yaml; {known}")
-            if fault := _missing_body(stage.body):
+            if fault := missing_body(stage.body):
                 yield Fault(file, None, f"stage {stage.name!r}: {fault}")
 
 
 def docs_are_there(subject: Subject) -> Iterator[Fault]:
     """A README for people, and a docstring that DAG and model card quote."""
     readme = subject.folder / "README.md"
-    if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
-        yield Fault(readme, None, "missing or empty; say what is predicted, for whom, from which data, and how well")
+    try:
+        if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
+            yield Fault(readme, None, "missing or empty; say what is predicted, for whom, from which data, and how well")
+    except UnicodeDecodeError as error:
+        yield Fault(readme, None, f"is not UTF-8 ({error}); save it as UTF-8")
     project = type(subject.project)
     if subject.project and not (vars(project).get("__doc__") or sys.modules[project.__module__].__doc__):
         yield Fault(subject.module, None, f"neither it nor its class {project.__name__} has a docstring; say what it predicts")
@@ -309,13 +351,14 @@ def project_can_be_imported(subject: Subject) -> Iterator[Fault]:
         yield subject.imported
 
 
-RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
+RULES: tuple[Rule, ...] = (
     name_is_usable,
     params_are_valid,
     profiles_have_the_same_candidates,
     candidates_have_names_of_their_own,
     metrics_are_known,
     slices_are_bounded_where_they_are_bad,
+    simulator_is_there,
     deployment_is_valid,
     graph_is_sound,
     docs_are_there,
@@ -326,6 +369,11 @@ RULES: tuple[Callable[[Subject], Iterator[Fault]], ...] = (
 
 
 # helpers ----------------------------------------------------------------------------------------------------------------
+
+
+def _of_file(file: Path, error: ConfigError) -> Fault:
+    """A fault of a whole file, whose name the error says, too."""
+    return Fault(file, None, str(error).removeprefix(str(file)).removeprefix(":").lstrip())
 
 
 def _by_profile(subject: Subject, faults: Mapping[str, Sequence[config.Fault]]) -> Iterator[Fault]:
@@ -360,27 +408,3 @@ def _origin(error: Exception, folder: Path) -> tuple[Path, int | None]:
         return Path(error.filename), error.lineno
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
     return (Path(frames[-1].filename), frames[-1].lineno) if frames else (folder / "__init__.py", None)
-
-
-def _strings(sources: Sequence[str]) -> set[str]:
-    """String constants in source code, pieces of f-strings left out."""
-    found: set[str] = set()
-    for source in sources:
-        tree = ast.parse(source)
-        pieces = {id(piece) for item in ast.walk(tree) if isinstance(item, ast.JoinedStr) for piece in item.values}
-        found.update(
-            item.value
-            for item in ast.walk(tree)
-            if isinstance(item, ast.Constant) and isinstance(item.value, str) and id(item) not in pieces
-        )
-    return found
-
-
-def _missing_body(path: str) -> str | None:
-    """Why `package.module:function` does not exist, found without importing it."""
-    module, _, function = path.partition(":")
-    file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    if not file.is_file():
-        return f"its body {path!r} names no module: {file} is missing"
-    functions = [item.name for item in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(item, ast.FunctionDef)]
-    return None if function in functions else f"{file} has no function {function!r}; {did_you_mean(function, functions)}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.cli.doctor import examined
 from pipelines.core import graph, lint
 from pipelines.core.discovery import Definition, find_projects
 from pipelines.core.graph import Output, Stage
+from pipelines.core.settings import Settings
 
 
 def whats(definition: Definition) -> list[str]:
@@ -72,6 +75,33 @@ PARAMS, DEPLOYMENT, MODULE = "params.yaml", "deployment.yaml", "__init__.py"
             "write gates.slice_ceilings.brier (profile full)",
         ),
         (PARAMS, "seed: 7\ningest", "seed: [\ningest", "is not YAML"),
+        (PARAMS, "replay:\n", "  simulator: os:system\nreplay:\n", "ingest.simulator: value error, expected a function of the"),
+        (PARAMS, "replay:\n", "  simulator: pipelines.projects.toy.gone:draw\nreplay:\n", "toy/gone.py is missing"),
+        (PARAMS, "replay:\n", "  simulator: pipelines.projects.toy:draw\nreplay:\n", "toy/__init__.py has no function 'draw'"),
+        (
+            PARAMS,
+            "replay:\n",
+            "  simulator: pipelines.projects.churn.simulator:draw\nreplay:\n",
+            "is of another project; expected",
+        ),
+        (PARAMS, "train:\n", "split: {valid: 0.6, test: 0.4}\ntrain:\n", "split: value error, valid and test take 1 of the rows"),
+        (DEPLOYMENT, "description: Which", 'description: " "  # Which', "description: value error, expected some text"),
+        (DEPLOYMENT, "tags: [test]", f"tags: [{'t' * 101}]", "tags.0: string should have at most 100 characters"),
+        (DEPLOYMENT, "tags: [test]", f"system: {'t' * 101}", "system: string should have at most 100 characters"),
+        (DEPLOYMENT, "tags: [test]", "retry: {delay: -PT1S}", "retry.delay: input should be greater than or equal to 0 seconds"),
+        (
+            DEPLOYMENT,
+            "tags: [test]",
+            "retry: {longest: -PT1S}",
+            "retry.longest: input should be greater than or equal to 0 seconds",
+        ),
+        (
+            DEPLOYMENT,
+            "tags: [test]",
+            "retraining: {cooldown: -P1D}",
+            "cooldown: input should be greater than or equal to 0 seconds",
+        ),
+        (DEPLOYMENT, "tags: [test]", "approval: {within: PT0S}", "approval.within: input should be greater than 0 seconds"),
         (DEPLOYMENT, "owner:", "ownr:", "deployment.yaml:1: ownr: unknown key; did you mean 'owner'?"),
         (DEPLOYMENT, "owner: tests\n", "", "owner: missing; it has no default"),
         (
@@ -98,6 +128,55 @@ def test_a_fault_is_named_with_its_place(toy: Definition, file: str, old: str, n
     replace(toy.folder / file, old, new)
     found = whats(toy)
     assert any(fault in one for one in found), found
+
+
+def test_a_fault_of_all_profiles_is_told_once(toy: Definition) -> None:
+    replace(toy.params_file, "floors: {accuracy: 0.8}", "floors: {brierr: 0.8}")
+    replace(toy.params_file, "  full: {}\n", "  full: {}\n  small: {gates: {ceilings: {brierr: 1}}}\n")
+    assert [one.rpartition("params.yaml:")[2] for one in whats(toy)] == [
+        "17: gates.floors.brierr: no metric 'brierr' in the project's source; did you mean 'brier'?",
+        "22: gates.ceilings.brierr: no metric 'brierr' in the project's source; did you mean 'brier'? (profile small)",
+    ]
+
+
+def test_a_simulator_that_is_imported_is_there(toy: Definition) -> None:
+    replace(toy.params_file, "replay:\n", "  simulator: pipelines.projects.toy.drawn:draw\nreplay:\n")
+    (toy.folder / "drawn.py").write_text("from somewhere import paint as draw\n")
+    assert whats(toy) == []
+
+
+def test_a_readme_in_another_encoding(toy: Definition) -> None:
+    (toy.folder / "README.md").write_bytes("Größe".encode("latin-1"))
+    assert any("README.md: is not UTF-8 ('utf-8' codec can't decode byte" in one for one in whats(toy))
+
+
+def test_a_missing_file_is_named_once(toy: Definition) -> None:
+    (toy.folder / "deployment.yaml").unlink()
+    assert f"{toy.folder}/deployment.yaml: is missing; `pipelines new` writes one to start from" in whats(toy)
+
+
+def test_candidates_as_a_list_are_one_projects_fault_and_harm_no_other(cli: Any, toy: Definition) -> None:
+    other = toy.folder.with_name("other")
+    shutil.copytree(toy.folder, other)
+    replace(other / "params.yaml", "    linear: {}\n    centroid: {}\n", "    [linear, centroid]\n")
+    replace(other / "params.yaml", "  full: {}\n", "  full: {train: {candidates: {linear: {}}}}\n")
+    found = cli("lint", "--json").json
+    assert found["toy"] == []
+    assert any("candidates: expected keys and values, found ['linear', 'centroid']" in fault["what"] for fault in found["other"])
+    told = {one.what for one in examined(Settings.load(), mend=False) if one.name == "projects"}
+    assert "toy is sound" in told
+    assert any(what.startswith("other: ") and "`pipelines lint other` lists them" in what for what in told)
+
+
+def test_a_rule_that_breaks_down_is_a_fault_and_the_others_still_speak(toy: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(subject: lint.Subject) -> Iterator[lint.Fault]:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    replace(toy.folder / "deployment.yaml", "owner:", "ownr:")
+    monkeypatch.setattr(lint, "RULES", (broken, *lint.RULES))
+    found = whats(toy)
+    assert f"{toy.folder}: the rule 'broken' could not be applied: ZeroDivisionError: nobody foresaw this" in found
+    assert any("ownr: unknown key" in one for one in found)
 
 
 def test_a_metric_that_resembles_nothing_is_left_to_the_first_scores(toy: Definition) -> None:

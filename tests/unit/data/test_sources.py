@@ -106,10 +106,18 @@ def test_drift_needs_a_simulator(entry: Entry, mirrored: Settings, simulator: No
         fetch(mirrored, drift={"price": 0.5})
 
 
-def test_a_project_may_bring_its_own_simulator(settings: Settings, simulator: None) -> None:
-    found = sources.fetch(Ingest(simulator="pipelines_test_simulator:simulate", rows=3), settings, seed=2)
+def test_a_project_may_bring_its_own_simulator(settings: Settings, simulator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pipelines.projects.demo.simulator", sys.modules["pipelines_test_simulator"])
+    found = sources.fetch(Ingest(simulator="pipelines.projects.demo.simulator:simulate", rows=3), settings, seed=2)
     assert found.source == "simulator"
     assert (found.folder / "demo.csv").read_text() == "3 2 {}"
+
+
+def test_a_simulator_that_is_not_there_is_wrong_use(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=r"there is no module 'pipelines.projects.churn.gone' for 'draw'; check where"):
+        sources.fetch(Ingest(simulator="pipelines.projects.churn.gone:draw"), settings, seed=2)
+    with pytest.raises(ConfigError, match=r"module 'pipelines.projects.churn.simulator' has no 'draw'; check where"):
+        sources.fetch(Ingest(simulator="pipelines.projects.churn.simulator:draw"), settings, seed=2)
 
 
 def test_a_stand_in_is_called_one(settings: Settings, entry: Entry, simulator: None, monkeypatch: pytest.MonkeyPatch) -> None:
