@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The embedded stack: Airflow and MLflow on 127.0.0.1, with embedded databases.", no_args_is_help=True)
 
-AirflowPort = Annotated[int, typer.Option("--airflow-port", metavar="PORT", help="Another is taken when it is busy.")]
-MlflowPort = Annotated[int, typer.Option("--mlflow-port", metavar="PORT", help="Another is taken when it is busy.")]
+AirflowPort = Annotated[
+    int, typer.Option("--airflow-port", metavar="PORT", min=1, max=65535, help="Another is taken when it is busy.")
+]
+MlflowPort = Annotated[
+    int, typer.Option("--mlflow-port", metavar="PORT", min=1, max=65535, help="Another is taken when it is busy.")
+]
 
 
 @app.command()
@@ -99,7 +103,7 @@ def run(
     conf = {
         "as_of": asked.run.as_of.isoformat() if as_of else None,
         "profile": profile,
-        "overrides": asked.run.overrides,
+        "overrides": asked.run.model_dump(mode="json")["overrides"],
         "fresh": fresh,
     }
     kind = "monitoring" if monitor else "training"

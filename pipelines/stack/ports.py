@@ -10,12 +10,13 @@ from pipelines.stack.environment import HOST, Ports
 
 
 def choose(wanted: Ports, say: Callable[[str], None]) -> Ports:
-    """The wanted ports, each replaced by a free one when something else listens there; `say` tells which."""
-    chosen = {}
+    """The wanted ports, each replaced by a free one when something else listens there or is to; `say` tells which."""
+    chosen: dict[str, int] = {}
     for name, port in wanted.model_dump().items():
-        chosen[name] = port if is_free(port) else free()
-        if chosen[name] != port:
-            say(f"port {port} is taken by another program; {name} gets port {chosen[name]}")
+        holder = next((other for other in chosen if chosen[other] == port), None if is_free(port) else "another program")
+        chosen[name] = port if holder is None else free()
+        if holder:
+            say(f"port {port} is taken by {holder}; {name} gets port {chosen[name]}")
     return Ports(**chosen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pipelines.core.discovery import Definition
 from pipelines.core.run import Run
 from pipelines.core.settings import Settings
 from pipelines.stack import Failure, Followed, Stack
+from pipelines.stack.environment import Ports
+from pipelines.stack.ports import choose
 
 
 @pytest.fixture
@@ -79,6 +82,30 @@ def test_a_failed_task_gives_its_message_and_code(cli: Any, airflow: dict[str, A
 def test_a_typo_is_told_before_the_stack_is_started(cli: Any, airflow: dict[str, Any]) -> None:
     assert cli(*RUN, "--set", "train.trails=1").code == 2
     assert "ports" not in airflow
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "99999"])
+@pytest.mark.parametrize("command", [("stack", "up"), RUN])
+def test_a_port_that_cannot_be_is_wrong_use(cli: Any, airflow: dict[str, Any], command: tuple[str, ...], port: str) -> None:
+    for option in ("--airflow-port", "--mlflow-port"):
+        said = cli(*command, option, port)
+        assert said.code == 2
+        assert f"Invalid value for '{option}'" in said.err
+    assert "ports" not in airflow
+
+
+def test_two_servers_that_want_one_port_get_two(free_port: int) -> None:
+    told: list[str] = []
+    chosen = choose(Ports(airflow=free_port, mlflow=free_port), told.append)
+    assert chosen.airflow == free_port
+    assert chosen.mlflow != free_port
+    assert told == [f"port {free_port} is taken by airflow; mlflow gets port {chosen.mlflow}"]
+
+
+def test_a_date_among_the_overrides_reaches_airflow(cli: Any, airflow: dict[str, Any]) -> None:
+    said = cli(*RUN, "--set", "replay.start=2025-02-03")
+    assert said.code == 0, said.err
+    assert json.loads(json.dumps(airflow["conf"]))["overrides"] == {"replay.start": "2025-02-03"}
 
 
 def test_up_says_where_and_status_who(cli: Any, airflow: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
