@@ -21,7 +21,7 @@ def predict(
             "--input",
             "-i",
             metavar="PATH|-",
-            help="A file (CSV, JSON, JSON lines, parquet, an image, …), a folder, or - for JSON lines or one file's bytes on stdin.",
+            help="A file (CSV, JSON, JSON lines, parquet, an image, …), a folder, or - for rows of JSON or one file's bytes on stdin.",
         ),
     ],
     version: Annotated[
@@ -65,16 +65,16 @@ def predict(
 
 
 def rows_of(source: str, stdin: IO[bytes]) -> Any:
-    """What the project's `read` is given: rows where the input is JSON, else the path of a file or folder, or bytes from stdin.
+    """What the project's `read` is given: rows where the input is JSON, else the path of a file or folder, or stdin's bytes.
 
     Raises ConfigError for what is no such place, DataError for JSON that cannot be read.
     """
     from pipelines.core.errors import ConfigError
 
     if source == "-":
-        content = stdin.read()
-        text = _text(content)
-        return content if text is None else _json_lines(text, "stdin")
+        return _of_stdin(stdin.read())
+    if not source.strip():
+        raise ConfigError("--input is empty; expected a file, a folder, or - to read from stdin")
     path = Path(source)
     if path.is_dir():
         return path
@@ -82,6 +82,29 @@ def rows_of(source: str, stdin: IO[bytes]) -> Any:
         raise ConfigError(f"--input {source!r}: there is no such file or folder; use - to read from stdin")
     reader = READERS.get(path.suffix.lower())
     return reader(path) if reader else path
+
+
+def _of_stdin(content: bytes) -> Any:
+    """Rows where it is JSON: one a line, or all in one list. Any other file is for the project to read."""
+    import json
+
+    from pipelines.core.errors import DataError
+
+    text = _text(content)
+    if text is None:
+        return content
+    try:
+        rows = _json_lines(text, "stdin")
+    except DataError:
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+        if text.lstrip()[:1] not in ("{", "["):
+            return content
+        raise
+    in_a_list = len(rows) == 1 and isinstance(rows[0], list) and all(isinstance(row, dict) for row in rows[0])
+    return rows[0] if in_a_list else rows
 
 
 def _text(content: bytes) -> str | None:
@@ -122,9 +145,18 @@ def _json_lines(text: str, where: str) -> list[Any]:
     return rows
 
 
+def _json_lines_file(path: Path) -> list[Any]:
+    from pipelines.core.errors import DataError
+
+    try:
+        return _json_lines(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not JSON lines: expected UTF-8, {error}; save it as UTF-8") from error
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     ".json": _json,
-    ".jsonl": lambda path: _json_lines(path.read_text(encoding="utf-8-sig"), str(path)),
+    ".jsonl": _json_lines_file,
 }
 """Files whose rows are read here, by ending. All others are left to the project: it knows what they are and what is wrong."""
 

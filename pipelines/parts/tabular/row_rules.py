@@ -178,11 +178,11 @@ def _cells(raw: pd.DataFrame, position: int, columns: tuple[str, ...]) -> str:
     """The cells a rule looked at, as the source gave them."""
     values = [raw[name].iloc[position] for name in columns]
     if len(columns) == 1:
-        return repr(_plain(values[0]))
-    return ", ".join(f"{name} {_plain(value)!r}" for name, value in zip(columns, values, strict=True))
+        return repr(plain(values[0]))
+    return ", ".join(f"{name} {plain(value)!r}" for name, value in zip(columns, values, strict=True))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A numpy scalar as Python's own, so that it prints as a value; missing ones as None."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and np.isnan(value) else value

@@ -11,18 +11,23 @@ import pandas as pd
 
 from pipelines.core.contract import Probes
 from pipelines.core.errors import DataError, did_you_mean
+from pipelines.core.files import scratch_folder
 from pipelines.parts.tabular.loading import read_folder, read_table
 from pipelines.parts.tabular.parse import EXPECTED, Parsed
+from pipelines.parts.tabular.row_rules import plain
 from pipelines.parts.tabular.schema import Schema
 
 ENDINGS = (".csv", ".gz", ".parquet", ".json")
 """Of files that rows are read from."""
+_BEGINNINGS = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}
+_WHOLE = "send the whole file"
 
 
 def given(rows: Any, schema: Schema) -> pd.DataFrame:
-    """A data frame from a data frame, a list of mappings, one mapping, or the path of a file or folder; no rows give no rows."""
+    """A data frame from a data frame, a list of mappings, one mapping, the path of a file or folder, or the bytes of a CSV or
+    parquet file; no rows give no rows."""
     if isinstance(rows, bytes):
-        raise DataError(f"expected rows as JSON lines, UTF-8, one row a line; found {len(rows):,} bytes that are no such text")
+        rows = _of_bytes(rows)
     if isinstance(rows, str | Path):
         rows = _of_file(Path(rows))
     rows = [rows] if isinstance(rows, Mapping) else rows
@@ -34,12 +39,27 @@ def given(rows: Any, schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(columns=[*schema.ids, *schema.features], dtype=object) if nothing else rows
 
 
+def _of_bytes(content: bytes) -> pd.DataFrame:
+    """A file's rows, by the bytes it begins with."""
+    ending = next(
+        (ending for begin, ending in _BEGINNINGS.items() if content.startswith(begin)), "" if b"\0" in content else ".csv"
+    )
+    if not ending:
+        raise DataError(
+            f"expected rows as JSON lines, CSV (UTF-8) or parquet; found {len(content):,} bytes that are none of these"
+        )
+    with scratch_folder("rows") as folder:
+        path = Path(folder) / f"input{ending}"
+        path.write_bytes(content)
+        return read_table(path, _WHOLE)
+
+
 def _of_file(path: Path) -> pd.DataFrame:
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, nothing="give a folder with such files, or one file", broken=_WHOLE)
     if path.is_file() and path.suffix.lower() not in ENDINGS:
         raise DataError(f"{path.name}: expected a file that ends in {', '.join(ENDINGS)}; save it as one of these")
-    return read_table(path)
+    return read_table(path, _WHOLE)
 
 
 def refuse(given: pd.DataFrame, parsed: Parsed, schema: Schema) -> None:
@@ -63,7 +83,7 @@ def _named(given: pd.DataFrame, name: str, wrong: pd.Series[bool], expected: str
     if not len(positions):
         return []
     more = f" (and {len(positions) - 1:,} more rows)" if len(positions) > 1 else ""
-    return [f"column {name!r}: {expected}, found {given[name].iloc[positions[0]]!r} in row {positions[0]}{more}"]
+    return [f"column {name!r}: {expected}, found {plain(given[name].iloc[positions[0]])!r} in row {positions[0]}{more}"]
 
 
 class TableProbes(Probes[pd.DataFrame]):

@@ -225,6 +225,16 @@ def test_every_fault_of_the_rows_is_named(project: Any, cleaned: pd.DataFrame) -
     ]
 
 
+def test_a_cell_is_told_as_its_value(project: Any, cleaned: pd.DataFrame) -> None:
+    """Not as numpy's scalars, which a table holds."""
+    good = project.example(cleaned, 1)[0]
+    frame = pd.DataFrame([{**good, "age": False, "plan": np.nan}]).astype({"age": bool})
+    with pytest.raises(DataError) as error:
+        project.read(frame)
+    assert "column 'age': expected a whole number, found False in row 0" in str(error.value)
+    assert "column 'plan': expected a value, found None in row 0" in str(error.value)
+
+
 @pytest.mark.parametrize("rows", [None, 7, [1, 2], [[1], [2]]])
 def test_rows_that_are_no_rows(project: Any, rows: Any) -> None:
     with pytest.raises(DataError, match="expected a table, a list of mappings or the path of a file"):
