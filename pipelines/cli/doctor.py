@@ -193,11 +193,14 @@ def store(case: Case) -> Found:
         yield "ok", f"{case.settings.store} reads and writes"
 
 
-def definitions(_: Case) -> Found:
-    """What `pipelines lint` finds."""
+def definitions(case: Case) -> Found:
+    """What `pipelines lint` finds, and folders of projects that are not there."""
     from pipelines.core.discovery import find_projects
     from pipelines.core.lint import lint
 
+    for place in case.settings.projects:
+        if not place.is_dir():
+            yield "wrong", f"{place} of PIPELINES_PROJECTS is no folder; make it, or take it out"
     for name, definition in find_projects().items():
         if faults := lint(definition):
             yield "wrong", f"{name}: {len(faults)} faults; `pipelines lint {name}` lists them"
@@ -294,8 +297,12 @@ def tracking(case: Case) -> Found:
 def _dead_runs(case: Case, project: str) -> Found:
     from pipelines.tracking.runs import MlflowTracker
 
-    if case.mend and (closed := MlflowTracker(case.settings).sweep(project)):
+    tracker = MlflowTracker(case.settings)
+    if case.mend and (closed := tracker.sweep(project)):
         yield "mended", f"{project}: {len(closed)} runs whose process was killed are closed as failed: {', '.join(closed)}"
+    elif not case.mend and (dead := tracker.dead(project)):
+        what = f"{len(dead)} runs whose process was killed are open in MLflow: {', '.join(dead)}"
+        yield "note", f"{project}: {what}; `pipelines doctor` closes them, and so does the next run"
 
 
 def _aliases(case: Case, project: str) -> Found:

@@ -108,7 +108,11 @@ def find_project(name: str) -> Definition:
     """The project of that name. Raises ConfigError with close matches."""
     projects = find_projects()
     if name not in projects:
-        raise ConfigError(f"there is no project {name!r}; {did_you_mean(name, projects)} (`pipelines new {name}` makes one)")
+        missing = [str(place) for place in Settings.load().projects if not place.is_dir()]
+        nowhere = f"; PIPELINES_PROJECTS names {', '.join(missing)}, and there is no such folder" if missing else ""
+        raise ConfigError(
+            f"there is no project {name!r}; {did_you_mean(name, projects)} (`pipelines new {name}` makes one){nowhere}"
+        )
     return projects[name]
 
 

@@ -39,18 +39,27 @@ class Settings(BaseModel):
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         env = os.environ if environ is None else environ
-        home = Path(env.get("PIPELINES_HOME") or ROOT / ".pipelines").expanduser().absolute()
+        home = _folder(env.get("PIPELINES_HOME") or str(ROOT / ".pipelines"))
         return cls(
             home=home,
-            data=Path(env.get("PIPELINES_DATA") or ROOT / "data").expanduser().absolute(),
-            store=env.get("PIPELINES_STORE") or str(home / "store"),
+            data=_folder(env.get("PIPELINES_DATA") or str(ROOT / "data")),
+            store=_expanded(env.get("PIPELINES_STORE")) or str(home / "store"),
             tracking=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
-            artifacts=env.get("PIPELINES_MLFLOW_ARTIFACTS") or str(home / "mlflow-artifacts"),
-            remote=env.get("PIPELINES_DVC_REMOTE") or str(home / "dvc-remote"),
-            mirror=env.get("PIPELINES_MIRROR") or None,
-            projects=tuple(Path(p).absolute() for p in env.get("PIPELINES_PROJECTS", "").split(os.pathsep) if p),
+            artifacts=_expanded(env.get("PIPELINES_MLFLOW_ARTIFACTS")) or str(home / "mlflow-artifacts"),
+            remote=_expanded(env.get("PIPELINES_DVC_REMOTE")) or str(home / "dvc-remote"),
+            mirror=_expanded(env.get("PIPELINES_MIRROR")) or None,
+            projects=tuple(_folder(p) for p in env.get("PIPELINES_PROJECTS", "").split(os.pathsep) if p),
             study=env.get("PIPELINES_STUDY") or None,
         )
+
+
+def _expanded(text: str | None) -> str:
+    """A folder or URL with `~` spelt out, which a shell leaves alone inside quotes, after ':' and in files of settings."""
+    return os.path.expanduser(text or "")  # noqa: PTH111  # Path.expanduser raises for a user nobody knows
+
+
+def _folder(text: str) -> Path:
+    return Path(_expanded(text)).absolute()
 
 
 def quiet_environment(environ: dict[str, str] | None = None) -> None:

@@ -38,6 +38,7 @@ from pipelines.tracking.provenance import PER_TASK, RUN, provenance, uncommitted
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
+    from mlflow.entities import Run as MlflowRun
     from mlflow.tracking import MlflowClient
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -138,6 +139,12 @@ class MlflowTracker:
             experiment = self.client.get_experiment_by_name(project)
             store = store or Store.open(self.settings.store, self.settings.home / "cache" / "store")
             return self._sweep(store, project, experiment.experiment_id if experiment else None, None)
+
+    def dead(self, project: str) -> list[str]:
+        """The MLflow ids that `sweep` would return, with nothing touched."""
+        with self._talking():
+            experiment = self.client.get_experiment_by_name(project)
+            return [run.info.run_id for run, _ in self._dead(experiment.experiment_id if experiment else None, None)]
 
     def url(self, session: Session) -> str | None:
         """Page of the run in MLflow's UI; None when no run was opened or there is no server to show it."""
@@ -256,14 +263,8 @@ class MlflowTracker:
     def _sweep(self, store: Store, project: str, experiment: str | None, successor: Run | None) -> list[str]:
         gone = open_runs.gone(store, project, successor)  # before MLflow is asked, which then knows at least these
         closed = []
-        found = self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000) if experiment else []
-        for run in found:
+        for run, reason in self._dead(experiment, successor):
             tags, run_id = run.data.tags, run.info.run_id
-            if successor and tags.get(RUN) == successor.id:
-                continue
-            reason = why_gone(tags, successor)
-            if reason is None:
-                continue
             ours = claimed(store, claim_key(tags["pipelines.project"], tags[RUN], tags.get("candidate")))
             if tags.get(_STORE) == self._here and (ours is None or ours.run_id != run_id):
                 self.client.delete_run(run_id)  # its process died between creating and claiming it
@@ -275,6 +276,15 @@ class MlflowTracker:
         for dead in gone:
             open_runs.release(store, project, dead)
         return closed
+
+    def _dead(self, experiment: str | None, successor: Run | None) -> Iterator[tuple[MlflowRun, str]]:
+        """Open runs in MLflow that nobody will finish, each with the reason."""
+        found = self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000) if experiment else []
+        for run in found:
+            if successor and run.data.tags.get(RUN) == successor.id:
+                continue
+            if reason := why_gone(run.data.tags, successor):
+                yield run, reason
 
     # logging ------------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ import pytest
 from pipelines.cli import doctor
 from pipelines.core import fingerprint
 from pipelines.core.discovery import Definition
+from pipelines.core.execution import Session
 from pipelines.core.settings import Settings
+from pipelines.tracking.client import connect
+from pipelines.tracking.leases import HOLDER, lease
+from pipelines.tracking.runs import MlflowTracker
 
 
 def findings(settings: Settings, name: str, *, mend: bool = True) -> list[tuple[str, str]]:
@@ -134,3 +139,33 @@ def test_an_mlflow_that_does_not_answer(settings: Settings, monkeypatch: pytest.
     ((state, what),) = findings(Settings.load(), "mlflow")
     assert state == "wrong"
     assert f"127.0.0.1:{free_port}" in what
+
+
+def test_a_dead_run_is_named_and_closed_when_asked(
+    toy_session: Callable[..., Session], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, "mlflow")
+    session = toy_session()
+    run_id = MlflowTracker(settings).open(session)
+    holder = lease(session.run)[HOLDER].rpartition(":")[0] + ":1.00"
+    connect(settings).set_tag(run_id, HOLDER, holder)
+    (_, note) = findings(settings, "mlflow", mend=False)
+    assert note == (
+        "note",
+        f"toy: 1 runs whose process was killed are open in MLflow: {run_id}; `pipelines doctor` closes them, and so does the next run",
+    )
+    assert connect(settings).get_run(run_id).info.status == "RUNNING"
+    assert findings(settings, "mlflow")[1] == ("mended", f"toy: 1 runs whose process was killed are closed as failed: {run_id}")
+    assert len(findings(settings, "mlflow", mend=False)) == 1
+
+
+def test_a_folder_of_projects_that_is_not_there_is_named(
+    cli: Any, toy: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, "projects")
+    gone = tmp_path / "gone"
+    monkeypatch.setenv("PIPELINES_PROJECTS", f"{toy.folder.parent}:{gone}")
+    found = findings(Settings.load(), "projects")
+    assert found[0] == ("wrong", f"{gone} of PIPELINES_PROJECTS is no folder; make it, or take it out")
+    assert ("ok", "toy is sound") in found
+    assert f"PIPELINES_PROJECTS names {gone}, and there is no such folder" in cli("run", "tory").err

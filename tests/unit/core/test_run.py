@@ -113,6 +113,18 @@ def test_settings_follow_the_home_unless_told_otherwise() -> None:
     assert settings.data == ROOT / "data", "an empty variable counts as not set"
 
 
+def test_a_tilde_is_the_users_home_wherever_a_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell spells it out neither inside quotes nor after a colon."""
+    monkeypatch.setenv("HOME", "/u")
+    folders = ("HOME", "DATA", "STORE", "MLFLOW_ARTIFACTS", "DVC_REMOTE", "MIRROR", "PROJECTS")
+    named = {f"PIPELINES_{name}": f"~/{name.lower()}" for name in folders} | {"PIPELINES_PROJECTS": "~/one:~/two:~nobody-knows"}
+    settings = Settings.load(named)
+    assert [str(place) for place in settings.projects[:2]] == ["/u/one", "/u/two"]
+    assert [str(settings.home), str(settings.data), settings.store] == ["/u/home", "/u/data", "/u/store"]
+    assert [settings.artifacts, settings.remote, settings.mirror] == ["/u/mlflow_artifacts", "/u/dvc_remote", "/u/mirror"]
+    assert Settings.load({"PIPELINES_STORE": "s3://b/~x"}).store == "s3://b/~x"
+
+
 def test_telemetry_is_switched_off_unless_the_caller_switched_it_on() -> None:
     environ = {"DVC_NO_ANALYTICS": "0"}
     quiet_environment(environ)

@@ -272,6 +272,8 @@ def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Ses
     neighbour = client.create_run(experiment, tags=elsewhere).info.run_id
     by_hand = client.create_run(experiment).info.run_id
 
+    assert sorted(MlflowTracker(settings).dead("toy")) == sorted([dead_id, orphan, neighbour])
+    assert client.get_run(dead_id).info.status == "RUNNING", "to be asked changes nothing"
     alive_id = MlflowTracker(settings).open(alive)
     closed = client.get_run(dead_id)
     assert closed.info.status == "FAILED"
@@ -280,8 +282,8 @@ def test_the_next_run_closes_a_dead_one_and_leaves_others_alone(toy_session: Ses
     assert client.get_run(orphan).info.lifecycle_stage == "deleted"
     assert client.get_run(by_hand).info.status == "RUNNING"
     assert client.get_run(alive_id).info.status == "RUNNING"
-    assert MlflowTracker(settings).sweep("toy") == []
-    assert MlflowTracker(settings).sweep("unheard-of") == []
+    for told in (MlflowTracker(settings).dead, MlflowTracker(settings).sweep):
+        assert told("toy") == told("unheard-of") == []
 
 
 def kill_holder(session: Session) -> None:
