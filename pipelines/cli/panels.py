@@ -202,8 +202,10 @@ def champion(document: Document) -> Iterator[Part]:
 
 
 def baseline(document: Document) -> Iterator[Part]:
+    """What windows are compared with from now on; nothing where nothing was ever promoted."""
     if document["baseline"]:
-        yield "Baseline", Text(f"drift reference frozen, {document['baseline'][:16]}…")
+        done = "frozen" if document["promotion"] and document["promotion"]["outcome"] == "promoted" else "as before"
+        yield "Baseline", Text(f"drift reference {done}, {document['baseline'][:16]}…")
 
 
 def drift(document: Document) -> Iterator[Part]:

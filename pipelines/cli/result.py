@@ -42,7 +42,7 @@ def document(session: Session, results: Mapping[str, StageResult], links: Mappin
     """The result of a run; what no stage of it wrote is null. `links` are added to those of the exported pages."""
     run, outputs = session.run, _outputs(results)
     history = session.ledger.history(run.project)
-    champion, since = history.champion, history.since
+    champion, since, reference = history.champion, history.since, outputs.get("baseline")
     return {
         "project": run.project,
         "title": session.definition.deployment.title,
@@ -55,7 +55,7 @@ def document(session: Session, results: Mapping[str, StageResult], links: Mappin
         "seconds": round(sum(result.seconds for result in results.values()), 3),
         "stages": [_stage(result) for result in results.values()],
         **{key: session.read(outputs[name]) if name in outputs else None for key, name in DOCUMENTS.items()},
-        "baseline": outputs["baseline"].digest if "baseline" in outputs else None,
+        "baseline": reference.digest if reference and history.baseline and reference.digest == history.baseline.digest else None,
         "champion": champion
         and {
             "version": champion.version,

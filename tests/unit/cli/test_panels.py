@@ -142,6 +142,14 @@ def test_drift_shows_what_moved_first() -> None:
     assert "Toy · monitoring · sample" in text
 
 
+def test_a_drift_reference_is_frozen_by_a_promotion_only() -> None:
+    assert "drift reference frozen, abababababababab…" in shown(
+        baseline="ab" * 32, promotion={"outcome": "promoted"}, champion=CHAMPION
+    )
+    assert "drift reference as before" in shown(baseline="ab" * 32, promotion={"outcome": "rejected"}, champion=CHAMPION)
+    assert "Baseline" not in shown(promotion={"outcome": "rejected"})
+
+
 def test_addresses_are_printed_whole() -> None:
     place = "/a/very/long/" + "folder/" * 40 + "index.html"
     assert place in shown(links={"card": place, "mlflow": "http://127.0.0.1:5000/#/x"})
