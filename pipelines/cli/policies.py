@@ -81,11 +81,11 @@ def policies(
 
 
 def _dates(session: Session, since: str | None, until: str | None, every: int) -> list[datetime]:
-    """Ends of the windows: Mondays of the replay, or what is said. Raises ConfigError where neither says."""
+    """Ends of the windows: Mondays of the replay, or what is said. Raises ConfigError where neither says, or both what cannot be."""
     from datetime import UTC, datetime, time, timedelta
 
     from pipelines.core.errors import ConfigError
-    from pipelines.core.run import parse_as_of
+    from pipelines.core.run import CLOCKS, parse_as_of
 
     replay, week = session.params.replay, timedelta(weeks=1)
     if replay is None and not (since and until):
@@ -93,6 +93,11 @@ def _dates(session: Session, since: str | None, until: str | None, every: int) -
     start = datetime.combine(replay.start, time(), UTC) if replay else datetime.now(UTC)
     first = _utc(parse_as_of(since)) if since else start + session.params.window * week
     last = _utc(parse_as_of(until)) if until else start + (replay.weeks if replay else 0) * week
+    if last > datetime.now(UTC) + CLOCKS:
+        which = "--to" if until else "without --to, the end of the replay"
+        raise ConfigError(f"{which} is {last:%Y-%m-%d %H:%M} UTC, which is in the future; give a past date with --to")
+    if first > last:
+        raise ConfigError(f"--from is {first:%Y-%m-%d %H:%M} UTC, after the end, {last:%Y-%m-%d %H:%M} UTC; give an earlier date")
     return [first + number * every * week for number in range(max(0, (last - first) // (every * week) + 1))]
 
 

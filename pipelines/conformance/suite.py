@@ -151,6 +151,10 @@ def check_project(
     if not __debug__:
         raise ConfigError("python -O strips the assertions that the checks are made of; run without -O")
     definition = find_project(project) if isinstance(project, str) else project
+    if profile not in definition.profiles:
+        raise ConfigError(
+            f"{definition.params_file}: there is no profile {profile!r}; {did_you_mean(profile, definition.profiles)}"
+        )
     chosen = cases(runners, only)
 
     def outcomes(subject: Subject) -> Iterator[Outcome]:

@@ -239,7 +239,7 @@ def gather(graph: Graph, node: Node, done: Results) -> dict[str, Ref | dict[str,
         if missing := [writer.name for writer in writers if writer.name not in done]:
             raise ConfigError(
                 f"stage {node.name!r} needs {', '.join(missing)} first; run {'it' if len(missing) == 1 else 'them'} before, "
-                "or leave --stage out to run the whole chain"
+                "or the whole chain with `pipelines run`"
             )
         refs = {writer.candidate: done[writer.name].outputs[name] for writer in writers}
         inputs[name] = refs[None] if None in refs else {str(c): ref for c, ref in refs.items()}

@@ -67,17 +67,17 @@ def scratch_folder(purpose: str) -> tempfile.TemporaryDirectory[str]:
 
 
 @contextlib.contextmanager
-def disk_errors(doing: str) -> Iterator[None]:
-    """Turn what a disk can do to us into one sentence with a remedy."""
+def disk_errors(doing: str, place: str = "PIPELINES_HOME") -> Iterator[None]:
+    """Turn what a disk can do to us into one sentence with a remedy; `place` is the setting that says where we write."""
     try:
         yield
     except OSError as error:
         remedy = {
             errno.ENOSPC: "the disk is full; free some space (`pipelines doctor` shows where it went) and run again",
             errno.EDQUOT: "the disk quota is used up; free some space and run again",
-            errno.EACCES: "no permission to write there; change the owner or set PIPELINES_HOME to a folder of yours",
-            errno.EROFS: "the file system is read-only; set PIPELINES_HOME to a folder that can be written",
-            errno.ENOTDIR: "a file stands where a folder is needed; set PIPELINES_HOME to a folder of yours",
+            errno.EACCES: f"no permission to write there; change the owner or set {place} to a folder of yours",
+            errno.EROFS: f"the file system is read-only; set {place} to a folder that can be written",
+            errno.ENOTDIR: f"a file stands where a folder is needed; set {place} to a folder of yours",
         }.get(error.errno or 0, "check the disk and run again")
         raise InfrastructureError(f"{doing} failed: {error.strerror or error} ({error.filename}); {remedy}") from error
 

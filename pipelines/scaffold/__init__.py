@@ -41,7 +41,9 @@ def create(name: str, into: Path | None = None) -> list[Path]:
     targets = {file: folder / file for file in files if file != _DAG}
     if place == SHIPPED:
         targets[_DAG] = ROOT / "dags" / f"{name}.py"
-    with disk_errors(f"making {folder}"):
+    if not next(found for found in (place, *place.parents) if found.exists()).is_dir():
+        raise ConfigError(f"{place} is no folder; give one with --in or in PIPELINES_PROJECTS")
+    with disk_errors(f"making {folder}", "--in or PIPELINES_PROJECTS"):
         folder.mkdir(parents=True)
     for file, target in targets.items():
         write_atomically(target, filled(files[file].read_text(encoding="utf-8"), name).encode())

@@ -39,6 +39,22 @@ def test_new_refuses_a_name_that_cannot_be_used(cli: Any, tmp_path: Path) -> Non
     assert "try 'my_project'" in said.err
 
 
+@pytest.mark.parametrize("below", ["", "deep/er"])
+def test_new_refuses_a_place_that_is_no_folder(cli: Any, tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / below
+    said = cli("new", "lapses", "--in", str(place))
+    assert said.code == 2
+    assert f"{place} is no folder; give one with --in or in PIPELINES_PROJECTS" in said.err
+
+
+def test_check_with_an_unknown_profile_is_wrong_use(cli: Any, toy: Definition) -> None:
+    said = cli("check", "toy", "--profile", "smaple")
+    assert said.code == 2
+    assert "there is no profile 'smaple'; did you mean 'sample'?" in said.err
+    assert said.out == ""
+
+
 def test_check_tells_each_outcome_and_its_exit_code(cli: Any, toy: Definition) -> None:
     from pipelines.conformance import CHECKS
 

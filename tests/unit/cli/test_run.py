@@ -191,3 +191,36 @@ def test_overrides_are_yaml() -> None:
     assert parse_overrides(["a.b=[1, x]", "c=", "d='5'"]) == {"a.b": [1, "x"], "c": None, "d": "5"}
     with pytest.raises(ConfigError, match="expected KEY=VALUE"):
         parse_overrides(["=5"])
+
+
+def test_without_a_champion_there_is_no_drift_reference_to_speak_of(cli: Any, toy: Definition) -> None:
+    """The last stage leaves a note in its place, which is none."""
+    run = ("run", "toy", "--profile", "sample", "--set", "gates.floors={accuracy: 0.999}")
+    said = cli(*run)
+    assert said.code == 1, said.err
+    assert "Baseline" not in said.out
+    assert cli(*run, "--json").json["baseline"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "2999-01-01"], "--to is 2999-01-01 00:00 UTC, which is in the future; give a past date with --to"),
+        (["--from", "2025-03-01", "--to", "2025-02-01"], "--from is 2025-03-01 00:00 UTC, after the end, 2025-02-01 00:00 UTC"),
+    ],
+)
+def test_a_span_that_cannot_be_rehearsed_is_told_before_anything_is_run(
+    cli: Any, toy: Definition, settings: Settings, arguments: list[str], message: str
+) -> None:
+    said = cli("policies", "toy", *arguments)
+    assert said.code == 2
+    assert message in said.err
+    assert not (settings.home / "store").exists()
+
+
+def test_a_replay_that_has_not_ended_needs_an_end(cli: Any, toy: Definition) -> None:
+    replace(toy.params_file, "weeks: 20", "weeks: 2000")
+    said = cli("policies", "toy")
+    assert said.code == 2
+    assert "without --to, the end of the replay is" in said.err
+    assert "which is in the future; give a past date with --to" in said.err

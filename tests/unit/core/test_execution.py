@@ -121,7 +121,8 @@ def test_only_what_is_needed_is_run(open_session: Callable[..., Session], bodies
 def test_a_stage_without_what_it_reads_says_what_to_run(open_session: Callable[..., Session]) -> None:
     session = open_session(chain())
     with pytest.raises(
-        ConfigError, match=r"stage 'total' needs double-linear, double-centroid first; run them before, or leave --stage"
+        ConfigError,
+        match=r"stage 'total' needs double-linear, double-centroid first; run them before, or the whole chain with `pipelines run`",
     ):
         execute(session, session.graph.node("total"), {})
 
