@@ -111,13 +111,6 @@ def test_a_model_that_is_champion_again_serves_and_has_the_one_it_took_over_from
     assert versions(found) == (1, None), "the one that was left is not gone back to"
 
 
-def test_a_run_that_promoted_again_meets_the_same_opponent_when_repeated() -> None:
-    found = history(promotion(1), promotion(2, 1), promotion(1, 2))
-    again = found.incumbent(["a1", "b1"])
-    assert again is not None
-    assert again.version == 2
-
-
 def test_a_champion_restored_lies_above_the_one_it_took_over_from() -> None:
     found = history(promotion(1), promotion(2, 1), promotion(3, 2), rollback(2, 3), rollback(1, 2), rollback(3, 1))
     assert versions(found) == (3, 1)
