@@ -163,9 +163,11 @@ def _session(entry: Entry, settings: Settings, real: Store, place: Path) -> Sess
 
 def _same_source(params: Params, entry: Entry) -> Params:
     """Ask the source that was used then, not the first that answers now."""
-    if params.ingest.dataset is None or not (source := entry.lineage.get("data.source")):
+    source = entry.lineage.get("data.source")
+    if params.ingest.dataset is None or params.ingest.path or not source:
         return params
-    ingest = params.ingest.model_validate({**params.ingest.model_dump(), "source": source})
+    asked = "simulator" if source == "stand-in" else source
+    ingest = params.ingest.model_validate({**params.ingest.model_dump(), "source": asked})
     return params.model_copy(update={"ingest": ingest})
 
 

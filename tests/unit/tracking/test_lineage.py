@@ -186,6 +186,26 @@ def test_the_code_of_a_project_with_its_own_repository_is_told_and_compared(
     assert any("made with uncommitted changes; the run's artifact uncommitted-project.diff" in one for one in told["warnings"])
 
 
+@pytest.mark.parametrize(("path", "source"), [(None, "stand-in"), ("toy.csv", "path")])
+def test_rows_in_place_of_a_data_set_are_had_again(
+    path: str | None, source: str, toy: Definition, toy_session: Sessions, settings: Settings, tmp_path: Path
+) -> None:
+    file = f"{{name: toy.csv, sha256: {64 * 'a'}, bytes: 1}}"
+    simulator = "{function: 'pipelines.projects.toy.draw:simulate', rows: 600, stand_in: rows drawn}"
+    (toy.folder / "catalog").mkdir()
+    (toy.folder / "catalog" / "rows.yaml").write_text(
+        f"title: Rows\ntask: none\nlicence: MIT\nfiles: [{file}]\nsimulator: {simulator}\n"
+    )
+    (toy.folder / "draw.py").write_text(
+        "from tests.conftest import write_toy_data\n\n\n"
+        "def simulate(folder, rows, seed, drift):\n    write_toy_data(folder / 'toy.csv', rows, seed)\n"
+    )
+    _run(toy_session, settings, {"ingest.dataset": "rows", "ingest.path": path and str(tmp_path / path)})
+    told = reproduce("toy", 1, settings)
+    assert lineage("toy", 1, settings)["data"]["source"] == source
+    assert (told["verdict"], [one for one in told["warnings"] if "ingest" in one]) == ("identical", [])
+
+
 def test_a_run_without_records_cannot_be_reproduced(champion: Session, settings: Settings) -> None:
     for record in (Path(settings.store) / "runs" / "toy" / champion.run.id / "nodes").glob("train-*"):
         record.unlink()
