@@ -42,7 +42,7 @@ _NO_CODE = re.compile(
 )
 """Paths in a project's folder of what changes nothing that its stages do."""
 _FORMAT = 3
-"""Of the cache file; raise it when `_imports`, `_words` or what an entry holds changes."""
+"""Of the cache file; raise it when `_imports`, `_strings` or what an entry holds changes."""
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]{0,60}")
 
 
