@@ -4,7 +4,7 @@ What there is to tell follows from the records that every run leaves, so nothing
 a channel that is broken cannot harm a pipeline.
 """
 
-from pipelines.alerts.alert import Alert, missed, of_run
+from pipelines.alerts.alert import Alert, ended, missed, of_run
 from pipelines.alerts.outbox import send
 
-__all__ = ["Alert", "missed", "of_run", "send"]
+__all__ = ["Alert", "ended", "missed", "of_run", "send"]

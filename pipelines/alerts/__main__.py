@@ -10,19 +10,17 @@ import logging
 import sys
 
 from pipelines import metrics
-from pipelines.alerts import of_run, send
+from pipelines.alerts import ended, of_run, send
 from pipelines.core.errors import PipelineError
-from pipelines.core.execution import Session
-from pipelines.core.run import Run
 from pipelines.core.settings import quiet_environment
 
 
 def main(project: str, graph: str, run: str, state: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     quiet_environment()
-    session = Session(Run(project=project, id=run, runner="airflow"), graph)
-    metrics.tell_run(session, state)
     try:
+        session = ended(project, run, graph)
+        metrics.tell_run(session, state)
         send(session.store, of_run(session, state))
     except PipelineError as error:
         sys.exit(f"run {run} is not told of: {error}")

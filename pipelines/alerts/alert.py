@@ -13,6 +13,7 @@ from pipelines.core.deployment import AlertKind
 from pipelines.core.evidence import Verdict
 from pipelines.core.execution import Session
 from pipelines.core.fingerprint import digest_of
+from pipelines.core.run import Run, today
 from pipelines.core.scrub import scrub
 from pipelines.tracking import open_runs, records
 
@@ -40,19 +41,33 @@ class Alert(BaseModel):
         return "\n".join([*lines, f"Run: {self.link}"] if self.link else lines)
 
 
+def ended(project: str, run: str, graph: str = "training") -> Session:
+    """One of Airflow's runs as it was asked, so that a rehearsal is known for one.
+
+    Of a run whose first task was killed before it said anything Airflow's own id is left, which begins with how it was made.
+    """
+    known = records.run_of(Session(Run(project=project)).store, project, run)
+    backfill = run.partition(".")[2].startswith("backfill__")
+    return Session(
+        known or Run(project=project, id=run, runner="airflow", started_by="backfill" if backfill else "person"), graph
+    )
+
+
 def of_run(session: Session, state: str) -> list[Alert]:
     """What a run that has ended in this state has to tell, those kinds only that its deployment.yaml wants told.
 
-    A rehearsal tells nobody.
+    A rehearsal and a backfill look at the past and tell nobody.
     """
-    if session.run.rehearsal:
+    if session.run.looks_back:
         return []
     wanted = session.definition.deployment.alerts.tell
     return [alert for alert in (*_failure(session, state), *_rejection(session), *_drift(session)) if alert.kind in wanted]
 
 
 def missed(session: Session, due: str) -> list[Alert]:
-    """That a training run has not ended by the time it was due."""
+    """That a training run has not ended by the time it was due; nobody waits for one that looks back."""
+    if session.run.looks_back:
+        return []
     title = f"{session.run.project}: training not finished by {due}"
     body = f"The deadline of deployment.yaml is {session.definition.deployment.deadline}; the run goes on. The champion serves."
     alert = _alert(session, "deadline", session.run.id, title, body)
@@ -65,7 +80,7 @@ def _failure(session: Session, state: str) -> Iterator[Alert]:
     errors = open_runs.errors(session) or [{"error.stage": "a task that left no word", "error.message": "see its log"}]
     stages = ", ".join(error["error.stage"] for error in errors)
     body = "\n".join(f"{error['error.stage']}: {error['error.message']}" for error in errors) + "\nThe champion keeps serving."
-    key = f"{session.run.as_of:%Y-%m-%d}-{digest_of(body)[:16]}"  # the same failure twice a day is one message
+    key = f"{session.graph_name}-{today():%Y-%m-%d}-{digest_of(body)[:16]}"  # the same failure twice a day is one message
     yield _alert(session, "failure", key, f"{session.run.project}: {session.graph_name} failed in {stages}", body)
 
 

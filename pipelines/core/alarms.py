@@ -72,13 +72,16 @@ class Alarms:
         return tuple(dict.fromkeys(name for claim in claims for name in claim.alarms))
 
     def sound(self, verdict: Verdict, run: Run, policy: Retraining | None) -> Event | None:
-        """Keep an alarm, open or suppressed by the policy. None when this window's alarm is known already."""
+        """Keep an alarm, open or suppressed by the policy. None when this window's alarm is known already; that a backfill has
+        seen it takes nothing from the run whose turn it is.
+        """
         name = name_of(verdict)
 
         def judged(events: tuple[Event, ...]) -> Event | None:
-            if any(name in event.alarms for event in events):
+            backfill = run.started_by == "backfill" and not run.rehearsal
+            if any(name in event.alarms for event in events if backfill or event.why != BACKFILL):
                 return None
-            reason = BACKFILL if run.why == "backfill" and not run.rehearsal else suppression(events, run.as_of, policy)
+            reason = BACKFILL if backfill else suppression(events, run.as_of, policy)
             return Event(
                 kind="suppressed" if reason else "raised",
                 alarms=(name,),
@@ -100,8 +103,8 @@ class Alarms:
             names = still_open([event for event in events if event.kind != "claimed" or event.run == run.id])
             if not names:
                 return None
-            told = f"retraining, started by {run.why}"
-            return Event(kind="claimed", alarms=names, as_of=run.as_of, run=run.id, started_by=run.why, why=told)
+            told = f"retraining, started by {run.started_by}{run.why and f': {run.why}'}"
+            return Event(kind="claimed", alarms=names, as_of=run.as_of, run=run.id, started_by=run.started_by, why=told)
 
         self.journal.append(taken)
         return self.of(run.id)

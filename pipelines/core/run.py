@@ -33,8 +33,10 @@ class Run(BaseModel):
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Dotted keys of params.yaml to values."""
     runner: Literal["in_process", "dvc", "airflow"] = "in_process"
-    why: str = "person"
-    """What started it: person, schedule, backfill or drift."""
+    started_by: Literal["person", "schedule", "backfill", "drift"] = "person"
+    """What started it; cooldown, budget and whether anybody is told rest on this, never on what people wrote."""
+    why: str = ""
+    """The reason people gave, in their words."""
     rehearsal: str = ""
     """Name of a rehearsal: the same chain with a champion, alarms and verdicts of its own, in the time of the data. What serves
     is neither asked nor touched. Empty: for real."""
@@ -47,6 +49,11 @@ class Run(BaseModel):
     def model_name(self) -> str:
         """What its versions are registered as."""
         return f"{self.project}-{self.rehearsal}" if self.rehearsal else self.project
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it is a rehearsal or a backfill: nobody is told of it, and no number of what serves comes from it."""
+        return bool(self.rehearsal) or self.started_by == "backfill"
 
     @field_validator("rehearsal")
     @classmethod

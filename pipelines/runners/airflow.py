@@ -232,7 +232,7 @@ def _params(definition: Definition) -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Why",
-            description="Reason, kept with the model. Empty: `schedule`, `backfill`, `drift` or `person`.",
+            description="Your reason, kept with the model beside what started the run.",
         ),
     }
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pipelines.alerts import ended, send
 from pipelines.alerts import missed as told
-from pipelines.alerts import send
-from pipelines.core.execution import Session
-from pipelines.core.run import Run
 
 
 def missed(project: str, context: Any = None) -> None:
     """Tell people; the run goes on."""
     run, deadline = context["dag_run"], context["deadline"]
-    session = Session(Run(project=project, id=f"{run['dag_id']}.{run['dag_run_id']}", runner="airflow"))
+    session = ended(project, f"{run['dag_id']}.{run['dag_run_id']}")
     due = datetime.fromisoformat(str(deadline["deadline_time"]))
     send(session.store, told(session, f"{due:%Y-%m-%d %H:%M} UTC"))

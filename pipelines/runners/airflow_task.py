@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -37,11 +37,14 @@ log = logging.getLogger("pipelines")
 
 ERROR = "error"
 """XCom key under which a failed task leaves kind, exit code and message of its error."""
-DRIFT = "drift"
 _unsaid: list[Callable[[], None]] = []
 """What this process has still to tell the tracker."""
-_STARTED = {"scheduled": "schedule", "backfill": "backfill", "asset_triggered": DRIFT}
-"""Why Airflow made a DAG run, by its type."""
+_STARTED: dict[str, Literal["schedule", "backfill", "drift"]] = {
+    "scheduled": "schedule",
+    "backfill": "backfill",
+    "asset_triggered": "drift",
+}
+"""What made a DAG run, by its type in Airflow; anything else is a person."""
 
 
 def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
     watched = Note(session.settings, session.run.id, node.name)
     try:
         if not node.stage.reads:
+            records.remember_run(session)  # before anything can fail: who is told of a failure depends on what was asked
             _claim_alarms(session)
         with ThreadPoolExecutor(1) as beside:  # for the first task that is a tenth of a second, as long as Airflow itself takes
             opened = beside.submit(tracker.open, session)
@@ -137,7 +141,7 @@ def _claim_alarms(session: Session) -> None:
     claimed = Alarms(session.store, session.run.project).claim(session.run)
     if claimed:
         log.info("retraining for drift alarms: %s", ", ".join(claimed))
-    elif session.run.why == DRIFT:
+    elif session.run.started_by == "drift":
         raise AirflowSkipException("nothing to do: the drift alarms behind this event are answered by an earlier run")
 
 
@@ -146,7 +150,7 @@ def _tell_of_alarms(context: Any, session: Session) -> None:
     project = session.run.project
     if (
         not session.run.rehearsal
-        and session.run.why != "backfill"
+        and session.run.started_by != "backfill"
         and session.definition.deployment.retraining
         and (names := Alarms(session.store, project).open())
     ):
@@ -169,7 +173,8 @@ def open_session(context: Any, project: str, kind: str) -> Session:
             profile=params["profile"],
             overrides=dict(params["overrides"]),
             runner="airflow",
-            why=params["why"] or started,
+            started_by=started,
+            why=params["why"] or "",
             rehearsal=params["rehearsal"] or (started if (kind, started) == ("training", "backfill") else ""),
             fresh=params["fresh"],
             engine={"dag_id": run.dag_id, "run_id": run.run_id, "task_id": ti.task_id, "try": str(ti.try_number)},

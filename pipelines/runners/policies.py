@@ -90,6 +90,7 @@ class Asked:
             as_of=as_of,
             profile=self.profile,
             overrides=self.overrides or {},
+            started_by="drift" if policy == "drift" else "schedule",
             why=f"policy {policy}",
             rehearsal=f"policy_{policy}",
         )

@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+from pydantic import BaseModel
 
 from pipelines.core.artifacts import StageResult
 from pipelines.core.config import Params
@@ -21,12 +23,12 @@ from pipelines.core.store import Store
 
 
 def remember_run(session: Session) -> None:
-    """Keep what was asked; once a run."""
+    """Keep what was asked; once a run. Raises ConfigError for parameters that are wrong, when the run itself is kept."""
     place = _place(session.run.project, session.run.id)
-    asked = {"params": session.params, "run": session.run}
+    asked: dict[str, Callable[[], BaseModel]] = {"run": lambda: session.run, "params": lambda: session.params}
     for name, document in asked.items():
         if session.store.read(f"{place}/{name}.json") is None:  # reading is cheaper than finding out by writing
-            session.store.create(f"{place}/{name}.json", document.model_dump_json(indent=1).encode())
+            session.store.create(f"{place}/{name}.json", document().model_dump_json(indent=1).encode())
 
 
 def remember(session: Session, result: StageResult) -> None:
@@ -45,6 +47,12 @@ def asked(store: Store, project: str, run: str) -> tuple[Run, Params]:
     if found is None or params is None:
         raise DataError(f"the store has no record of run {run!r} of {project}: expected {place}/run.json and params.json there")
     return Run.model_validate_json(found), Params.model_validate_json(params)
+
+
+def run_of(store: Store, project: str, run: str) -> Run | None:
+    """What was asked, but for the parameters; None when no stage of it came so far as to say it."""
+    found = store.read(f"{_place(project, run)}/run.json")
+    return None if found is None else Run.model_validate_json(found)
 
 
 def results(store: Store, project: str, run: str, nodes: Iterable[str] | None = None) -> dict[str, StageResult]:

@@ -67,7 +67,7 @@ def test_an_alarm_is_answered_although_the_clock_went_back(store: Store, clock: 
     verdict = Verdict(project="toy", champion=1, window="week 1", outcome="drift")
     alarms.sound(verdict, Run(project="toy", as_of=datetime.now(UTC)), policy)
     clock(-48 * HOUR)
-    run = Run(project="toy", why="drift", as_of=datetime.now(UTC) - 48 * HOUR)
+    run = Run(project="toy", started_by="drift", as_of=datetime.now(UTC) - 48 * HOUR)
     (name,) = alarms.claim(run)
     alarms.finish(run, "trained")
     assert [event.kind for event in alarms.events()] == ["raised", "claimed", "answered"], "in order of writing, not of the clock"
@@ -87,7 +87,7 @@ def test_a_retraining_of_the_future_does_not_count_against_the_budget(store: Sto
         return event.kind
 
     assert sound(1, now + timedelta(days=29)) == "raised"
-    alarms.claim(Run(project="toy", why="drift", as_of=now + timedelta(days=29)))
+    alarms.claim(Run(project="toy", started_by="drift", as_of=now + timedelta(days=29)))
     assert sound(2, now) == "raised"
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from pipelines.alerts import __main__ as told
 from pipelines.alerts import missed, of_run, send
 from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import StageResult
@@ -17,11 +18,17 @@ from pipelines.core.deployment import AlertKind, Retraining
 from pipelines.core.evidence import Verdict
 from pipelines.core.execution import Session, save
 from pipelines.core.settings import ROOT
+from pipelines.runners import airflow_deadline
 from pipelines.tracking import open_runs, records
 from tests.loopback import Webhook
 
 Sessions = Callable[..., Session]
 RUN = "toy_training.run-1"
+OVERDUE = {
+    "dag_run": {"dag_id": "toy_training", "dag_run_id": "run-1"},
+    "deadline": {"deadline_time": "2025-03-03T06:00:00+00:00"},
+}
+"""What Airflow hands over of a run that is late."""
 
 
 @pytest.fixture
@@ -108,6 +115,26 @@ def test_broken_data_are_told_and_retrain_nothing(toy_session: Sessions) -> None
 def test_a_missed_deadline(toy_session: Sessions) -> None:
     (alert,) = missed(toy_session(id=RUN), "2025-03-03 06:00 UTC")
     assert alert.title == "toy: training not finished by 2025-03-03 06:00 UTC"
+
+
+LIVE = {"started_by": "schedule"}
+PAST = [{"rehearsal": "spring"}, {"started_by": "backfill"}, {"started_by": "backfill", "rehearsal": "backfill"}]
+
+
+@pytest.mark.parametrize("asked", [LIVE, *PAST])
+def test_nobody_is_told_of_a_rehearsal_or_a_backfill(asked: dict[str, Any], toy_session: Sessions, webhook: Webhook) -> None:
+    session = toy_session(id=RUN, runner="airflow", **asked)
+    refused(session)
+    told.main("toy", "training", RUN, "failed")
+    airflow_deadline.missed("toy", OVERDUE)
+    assert len(webhook.titles) == (3 if asked is LIVE else 0), webhook.titles
+
+
+def test_a_backfill_whose_first_task_was_killed_tells_nobody(toy: Any, webhook: Webhook) -> None:
+    told.main("toy", "training", "toy_training.backfill__2025-03-03T00:00:00+00:00", "failed")
+    assert webhook.titles == []
+    told.main("toy", "training", "toy_training.scheduled__2025-03-03T00:00:00+00:00", "failed")
+    assert webhook.titles == ["toy: training failed in a task that left no word"]
 
 
 def test_a_project_chooses_what_it_tells(toy: Any, toy_session: Sessions) -> None:

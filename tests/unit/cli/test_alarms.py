@@ -18,7 +18,7 @@ def test_alarms_are_told_with_what_became_of_them(cli: Any, toy_session: Any) ->
     for window, policy in (("week 1", Retraining()), ("week 2", None)):
         verdict = Verdict(project="toy", champion=1, window=window, outcome="drift", recommendation="retrain")
         alarms.sound(verdict, check, policy)
-    train = Run(project="toy", id="train-1", as_of=check.as_of, why="drift")
+    train = Run(project="toy", id="train-1", as_of=check.as_of, started_by="drift")
     alarms.claim(train)
     alarms.finish(train, "trained, judged and decided")
     told = cli("alarms", "toy").out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -26,8 +27,8 @@ def drift(window: str, champion: int = 1) -> Verdict:
     return Verdict(project="toy", champion=champion, window=window, outcome="drift", recommendation="retrain")
 
 
-def run(name: str, day: float = 0, why: str = "drift") -> Run:
-    return Run(project="toy", id=name, as_of=MONDAY + timedelta(days=day), why=why)
+def run(name: str, day: float = 0, by: Any = "drift") -> Run:
+    return Run(project="toy", id=name, as_of=MONDAY + timedelta(days=day), started_by=by)
 
 
 @pytest.fixture
@@ -98,10 +99,32 @@ def test_without_a_policy_an_alarm_is_kept_and_starts_nothing(alarms: Alarms) ->
 
 
 def test_a_backfill_starts_nothing(alarms: Alarms) -> None:
-    event = alarms.sound(drift("week 1"), run("check-1", why="backfill"), EAGER)
+    event = alarms.sound(drift("week 1"), run("check-1", by="backfill"), EAGER)
     assert event
     assert event.kind == "suppressed"
     assert "a backfill looks at the past" in event.why
+
+
+def test_what_people_write_as_a_reason_decides_nothing(alarms: Alarms) -> None:
+    said = {"started_by": "backfill", "why": "schedule"}
+    event = alarms.sound(drift("week 1"), run("check-1").model_copy(update=said), EAGER)
+    assert event
+    assert event.kind == "suppressed"
+    alarms.sound(drift("week 2"), run("check-2"), EAGER)
+    alarms.claim(run("train-1", by="person").model_copy(update={"why": "drift"}))
+    assert "started by person: drift" in alarms.events()[-1].why
+    event = alarms.sound(drift("week 3"), run("check-3", 1), Retraining(cooldown=timedelta(days=3), per_week=1))
+    assert event
+    assert event.kind == "raised", "a person's retraining costs no budget"
+
+
+def test_an_alarm_that_a_backfill_saw_first_is_raised_when_its_turn_comes(alarms: Alarms) -> None:
+    for _ in range(2):
+        alarms.sound(drift("week 1"), run("filled", by="backfill"), EAGER)
+    alarms.sound(drift("week 1"), run("check-1", by="schedule"), EAGER)
+    alarms.sound(drift("week 1"), run("filled", by="backfill"), EAGER)
+    assert kinds(alarms) == ["suppressed", "raised"]
+    assert alarms.open() == ("week-1-v1",)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +152,7 @@ def test_cooldown_and_budget(alarms: Alarms, policy: Retraining, trained: Sequen
 
 def test_scheduled_retraining_costs_no_budget(alarms: Alarms) -> None:
     alarms.sound(drift("week 1"), run("check-1"), EAGER)
-    alarms.claim(run("train-1", why="schedule"))
+    alarms.claim(run("train-1", by="schedule"))
     event = alarms.sound(drift("week 2"), run("check-2", 1), Retraining(cooldown=timedelta(days=3), per_week=1))
     assert event
     assert event.kind == "raised"

@@ -79,6 +79,17 @@ def test_alarms_are_counted_by_what_became_of_them(collector: Collector, toy_ses
     assert collector.newest("pipelines.alarms", state="suppressed") == 1
 
 
+@pytest.mark.parametrize("asked", [{"rehearsal": "spring"}, {"started_by": "backfill"}])
+def test_what_looks_back_leaves_the_numbers_of_what_serves_alone(
+    asked: dict[str, str], collector: Collector, toy_session: Sessions
+) -> None:
+    run(toy_session(overrides=EASY, **asked))
+    with pytest.raises(DataError):
+        run(toy_session(as_of=datetime(2020, 1, 1, tzinfo=UTC), **asked))
+    metrics.tell_project(toy_session(rehearsal="spring").store, "toy")
+    assert not collector.points
+
+
 def test_a_run_that_fails_says_so(collector: Collector, toy_session: Sessions) -> None:
     with pytest.raises(DataError):
         run(toy_session(as_of=datetime(2020, 1, 1, tzinfo=UTC)))

@@ -32,7 +32,7 @@ def champion(toy_session: Sessions, settings: Settings) -> Session:
 
 
 def _run(toy_session: Sessions, settings: Settings, overrides: Mapping[str, Any] = MappingProxyType({})) -> Session:
-    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}, **overrides}, why="schedule")
+    session = toy_session(overrides={"gates.floors": {"accuracy": 0.5}, **overrides}, started_by="schedule")
     tracker = MlflowTracker(settings)
     in_process.run(session, tracker=tracker)
     tracker.finish(session, "FINISHED")

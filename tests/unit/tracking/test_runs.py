@@ -49,7 +49,7 @@ def record_all(tracker: MlflowTracker, session: Session, done: dict[str, Any], *
 
 
 def test_one_run_says_everything(toy_session: Sessions, chain: Chain, settings: Settings) -> None:
-    session = toy_session(why="drift", overrides={"gates.rows": 2})
+    session = toy_session(started_by="drift", overrides={"gates.rows": 2})
     for node_done in [chain(session)]:
         record_all(MlflowTracker(settings), session, node_done)
     tracker = MlflowTracker(settings)  # as in another process
