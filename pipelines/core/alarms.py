@@ -2,7 +2,8 @@
 
 Airflow's asset events start a retraining within seconds, but some are lost or merged (a paused DAG, a run already active), so
 an event only says "look into the journal". An alarm stays open until a training run has claimed and answered it; a run claims
-all that are open at once. Every alarm is kept, those that policy suppressed with the reason.
+all that are open at once, and a claim whose run is over without an answer counts as none. Every alarm is kept, those that policy
+suppressed with the reason.
 
 ::
 
@@ -14,7 +15,7 @@ all that are open at once. Every alarm is kept, those that policy suppressed wit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -29,6 +30,8 @@ from pipelines.core.store import Store
 Kind = Literal["raised", "suppressed", "claimed", "answered", "released"]
 
 WEEK = timedelta(days=7)
+Over = Callable[[str], bool]
+"""Says of a run, by its id, that it is over, whether or not it had the time to say what became of its alarms."""
 BACKFILL = "a backfill looks at the past and starts nothing now"
 
 
@@ -62,9 +65,17 @@ class Alarms:
         """Everything that happened, oldest first."""
         return self.journal.entries()
 
-    def open(self) -> tuple[str, ...]:
-        """Alarms that no training run has claimed, and those whose run failed."""
-        return still_open(self.events())
+    def open(self, over: Over = lambda run: False) -> tuple[str, ...]:
+        """Alarms that no training run has claimed, and those whose run failed or is over without a word."""
+        return still_open(self.events(), over)
+
+    def due(self, as_of: datetime, policy: Retraining, over: Over) -> tuple[str, ...]:
+        """Open alarms for which a run may be started now. What no run has tried yet the policy let through when it was raised;
+        what one has tried in vain waits until cooldown and budget let another try.
+        """
+        events = self.events()
+        names = still_open(events, over)
+        return names if not suppression(events, as_of, policy) else _untried(events, names)
 
     def of(self, run: str) -> tuple[str, ...]:
         """Alarms that a run has claimed."""
@@ -100,7 +111,7 @@ class Alarms:
         """
 
         def taken(events: tuple[Event, ...]) -> Event | None:
-            names = still_open([event for event in events if event.kind != "claimed" or event.run == run.id])
+            names = still_open(events, lambda other: other != run.id)
             if not names:
                 return None
             told = f"retraining, started by {run.started_by}{run.why and f': {run.why}'}"
@@ -110,12 +121,16 @@ class Alarms:
         return self.of(run.id)
 
     def finish(self, run: Run, outcome: str | None, failed: Sequence[str] = ()) -> None:
-        """Say what a run's claim led to: `outcome`, or which tasks failed, which opens its alarms again. Told twice, kept once."""
-        names = self.of(run.id)
+        """Say what a run's claims led to: `outcome`, or which tasks failed, which opens its alarms again. Told twice, kept once.
+
+        Only of the alarms that are still its own: not those it has answered before, as before its tasks were cleared, nor those
+        that another run has taken over.
+        """
+        own = ("claimed",) if outcome is None else ("claimed", "released")  # released: its failed tasks went on
 
         def said(events: tuple[Event, ...]) -> Event | None:
-            last = next((e for e in reversed(events) if e.run == run.id and e.kind in ("claimed", "answered", "released")), None)
-            if not names or last is None or last.kind == "answered" or (last.kind == "released" and outcome is None):
+            names = tuple(name for name, last in _last(events).items() if last.run == run.id and last.kind in own)
+            if not names:
                 return None
             if outcome is None:
                 why = f"the retraining failed in {', '.join(failed)}"
@@ -134,12 +149,12 @@ def suppression(events: Sequence[Event], as_of: datetime, policy: Retraining | N
     """Why an alarm now may start nothing; empty when it may."""
     if policy is None:
         return "deployment.yaml has no section `retraining`: drift is reported, people decide"
-    drifts = [e.as_of for e in events if e.kind == "claimed" and e.started_by == "drift" and e.as_of <= as_of]
-    if drifts and as_of - drifts[-1] < policy.cooldown:
-        return (
-            f"cooldown: the last retraining on drift was {_days(as_of - drifts[-1])} before; cooldown is {_days(policy.cooldown)}"
-        )
-    spent = sum(as_of - one < WEEK for one in drifts)
+    claims = [e for e in events if e.kind == "claimed" and e.started_by == "drift" and e.as_of <= as_of]
+    drifts = {claim.run: as_of - claim.as_of for claim in claims}  # one that claims twice, as when its tasks are cleared, is one
+    if drifts and min(drifts.values()) < policy.cooldown:
+        last = _days(min(drifts.values()))
+        return f"cooldown: the last retraining on drift was {last} before; cooldown is {_days(policy.cooldown)}"
+    spent = sum(ago < WEEK for ago in drifts.values())
     if spent >= policy.per_week:
         return (
             f"budget: {spent} retraining{'s' if spent != 1 else ''} on drift within a week; at most {policy.per_week} are allowed"
@@ -147,12 +162,23 @@ def suppression(events: Sequence[Event], as_of: datetime, policy: Retraining | N
     return ""
 
 
-def still_open(events: Sequence[Event]) -> tuple[str, ...]:
+def still_open(events: Sequence[Event], over: Over = lambda run: False) -> tuple[str, ...]:
     """Alarms that wait for a training run after these events."""
-    state: dict[str, Kind] = {}
-    for event in events:
-        state.update(dict.fromkeys(event.alarms, event.kind))
-    return tuple(name for name, kind in state.items() if kind in ("raised", "released"))
+    found = _last(events).items()
+    return tuple(
+        name for name, last in found if last.kind in ("raised", "released") or (last.kind == "claimed" and over(last.run))
+    )
+
+
+def _untried(events: Sequence[Event], names: Sequence[str]) -> tuple[str, ...]:
+    """Those of these alarms that no run has claimed."""
+    tried = {name for event in events if event.kind == "claimed" for name in event.alarms}
+    return tuple(name for name in names if name not in tried)
+
+
+def _last(events: Sequence[Event]) -> dict[str, Event]:
+    """The newest event of each alarm."""
+    return {name: event for event in events for name in event.alarms}
 
 
 def _days(span: timedelta) -> str:

@@ -12,7 +12,7 @@ from pipelines.core.evidence import Drift, Estimate
 from pipelines.core.execution import Session
 from pipelines.core.ledger import History, Ledger
 from pipelines.core.store import Store
-from pipelines.tracking import records
+from pipelines.tracking import open_runs, records
 
 CATALOG = {
     "pipelines.champion.version": "Version that serves",
@@ -41,7 +41,7 @@ class Measure(NamedTuple):
 def of_project(store: Store, project: str) -> list[Measure]:
     """How a project stands."""
     history = Ledger(store).history(project)
-    found = [*_champion(history), *_decisions(history), *_alarms(Alarms(store, project))]
+    found = [*_champion(history), *_decisions(history), *_alarms(store, project)]
     return [Measure(name, value, {"project": project, **labels}) for name, value, labels in found]
 
 
@@ -68,9 +68,10 @@ def _decisions(history: History) -> Iterator[Measure]:
         yield Measure("pipelines.decisions", sum(entry.kind == kind for entry in history.entries), {"kind": kind})
 
 
-def _alarms(alarms: Alarms) -> Iterator[Measure]:
+def _alarms(store: Store, project: str) -> Iterator[Measure]:
+    alarms = Alarms(store, project)
     suppressed = {name for event in alarms.events() if event.kind == "suppressed" for name in event.alarms}
-    yield Measure("pipelines.alarms", len(alarms.open()), {"state": "waiting"})
+    yield Measure("pipelines.alarms", len(alarms.open(open_runs.over(store, project))), {"state": "waiting"})
     yield Measure("pipelines.alarms", len(suppressed), {"state": "suppressed"})
 
 

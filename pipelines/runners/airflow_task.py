@@ -21,13 +21,13 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import mask_secret, redact
 
-from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import StageResult
 from pipelines.core.errors import DataError, InfrastructureError, PipelineError
 from pipelines.core.execution import Session, execute
 from pipelines.core.graph import Node
 from pipelines.core.run import Run, parse_as_of
 from pipelines.core.scrub import scrub, secret_values
+from pipelines.runners import retraining
 from pipelines.runners.airflow_assets import EMITS, alarm_alias, asset, promotion_alias
 from pipelines.runners.progress import Note
 from pipelines.tracking import records
@@ -108,12 +108,16 @@ def all_cores(session: Session, node: Node) -> None:
 
 
 def close(project: str, kind: str) -> None:
-    """Finish the tracked run, FAILED when any task of this DAG run has failed, and answer the alarms it had claimed."""
+    """Answer the alarms the run had claimed, and finish the tracked run, FAILED when any task of this DAG run has failed.
+
+    The alarms first: whether they are answered is for the store to say, and does not wait for a tracker that is away.
+    """
     context = get_current_context()
     session = open_session(context, project, kind)
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     failed = sorted(name for name, state in states.items() if str(state) in ("failed", "upstream_failed"))
+    retraining.finish(session, failed)
     tracker = MlflowTracker(session.settings)
     with contextlib.suppress(InfrastructureError) if failed else contextlib.nullcontext():
         for node, result in tracker.unheard(session):
@@ -121,11 +125,10 @@ def close(project: str, kind: str) -> None:
             tracker.record(_as_task(session, node), node, result)
     tracker.finish(session, "FAILED" if failed else "FINISHED")
     log.info("closed as %s", f"failed: {', '.join(failed)}" if failed else "finished")
-    if kind == "training":
-        alarms = Alarms(session.store, project)
-        alarms.finish(session.run, None if failed else "trained, judged and decided", failed)
-        if not failed:  # what came in meanwhile; after a failure the next check asks again, not this run at once
-            _tell_of_alarms(context, session)
+    if (
+        kind == "training" and not failed
+    ):  # what came in meanwhile; after a failure the next check asks again, not this run at once
+        _tell_of_alarms(context, session)
 
 
 def _as_task(session: Session, node: Node) -> Session:
@@ -136,24 +139,14 @@ def _as_task(session: Session, node: Node) -> Session:
 
 def _claim_alarms(session: Session) -> None:
     """Take the open drift alarms for a training run. One that was started by an alarm that is answered by now has no work."""
-    if session.graph_name != "training" or session.run.rehearsal:
-        return
-    claimed = Alarms(session.store, session.run.project).claim(session.run)
-    if claimed:
-        log.info("retraining for drift alarms: %s", ", ".join(claimed))
-    elif session.run.started_by == "drift":
+    if not retraining.claim(session) and session.run.started_by == "drift":
         raise AirflowSkipException("nothing to do: the drift alarms behind this event are answered by an earlier run")
 
 
 def _tell_of_alarms(context: Any, session: Session) -> None:
-    """Start the training DAG by an event, while there are alarms that no run has claimed."""
+    """Start the training DAG by an event, while there are alarms that wait for a run."""
     project = session.run.project
-    if (
-        not session.run.rehearsal
-        and session.run.started_by != "backfill"
-        and session.definition.deployment.retraining
-        and (names := Alarms(session.store, project).open())
-    ):
+    if names := retraining.due(session):
         context["outlet_events"][alarm_alias(project)].add(asset(project, "drift"), extra={"alarms": list(names)})
 
 

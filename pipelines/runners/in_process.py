@@ -9,6 +9,7 @@ from pipelines.core.artifacts import StageResult
 from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import NoTracker, Progress, Session, Tracker, execute
 from pipelines.core.graph import Node
+from pipelines.runners import retraining
 
 
 class Quiet:
@@ -30,10 +31,14 @@ def run(
 ) -> dict[str, StageResult]:
     """Execute the named stages and what they need, all of the graph by default; return the results by node.
 
-    Raises the first error of a stage, after the tracker was told.
+    A training run of the whole graph answers the drift alarms that are open. Raises the first error of a stage, after the tracker
+    was told.
     """
     tracker, show = tracker or NoTracker(), show or Quiet()
     nodes = session.graph.ancestors(stages) if stages else session.graph.nodes
+    whole = len(nodes) == len(session.graph.nodes)
+    if whole:
+        retraining.claim(session)
     done: dict[str, StageResult] = {}
     for node in nodes:
         progress = show.started(node)
@@ -42,13 +47,17 @@ def run(
         except BaseException as error:
             try:
                 tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})
+                if whole:
+                    retraining.finish(session, [node.name])
             except PipelineError as second:  # must not hide the first
-                error.add_note(f"The tracker could not be told: {second}")
+                error.add_note(f"The failure could not be told of: {second}")
             metrics.tell_run(session, "failed")
             raise
         done[node.name] = result
         tracker.record(session, node, result)
         show.finished(node, result)
         on_result(result)
+    if whole:
+        retraining.finish(session)
     metrics.tell_run(session, "success")
     return done

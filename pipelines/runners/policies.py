@@ -150,10 +150,7 @@ def _week(
 
 def _train(session: Session, tracker: Tracker, close: Callable[[Session], None]) -> dict[str, Any]:
     """The training chain, which answers the alarms that are open; what became of the winner."""
-    alarms = Alarms(session.store, session.run.project)
-    alarms.claim(session.run)
     done = in_process.run(session, tracker=tracker)
-    alarms.finish(session.run, "trained, judged and decided")
     close(session)
     told: dict[str, Any] = session.read(done["promote"].outputs["promotion"])
     return told

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -83,6 +84,11 @@ def held(session: Session) -> bool:
 
 def is_open(store: Store, project: str, run: str) -> bool:
     return store.read(_open(project, run)) is not None
+
+
+def over(store: Store, project: str) -> Callable[[str], bool]:
+    """Says of a run of the project, by its id, that it is not open: closed, or given up after its lease had ended."""
+    return lambda run: not is_open(store, project, run)
 
 
 def release(store: Store, project: str, run: str) -> None:

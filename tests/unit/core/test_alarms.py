@@ -90,6 +90,62 @@ def test_a_claim_of_a_run_that_died_is_taken_over(alarms: Alarms) -> None:
     assert alarms.claim(run("train-3")) == ()
 
 
+def test_a_cleared_run_answers_for_its_newest_alarms_alone(alarms: Alarms) -> None:
+    alarms.sound(drift("week 1"), run("check-1"), EAGER)
+    alarms.claim(run("train-1"))
+    alarms.finish(run("train-1"), "promoted")
+    alarms.sound(drift("week 2"), run("check-2"), EAGER)
+    alarms.claim(run("train-1"))  # all its tasks were cleared
+    alarms.finish(run("train-1"), None, ["train"])
+    assert alarms.open() == ("week-2-v1",)
+
+
+def test_of_two_runs_at_once_the_one_that_claimed_last_answers(alarms: Alarms) -> None:
+    alarms.sound(drift("week 1"), run("check-1"), EAGER)
+    alarms.claim(run("by-hand"))
+    alarms.claim(run("scheduled"))
+    for outcome in ("promoted", None):
+        alarms.finish(run("by-hand"), outcome, ["train"])
+    alarms.finish(run("scheduled"), "promoted")
+    assert [(event.kind, event.run) for event in alarms.events()[2:]] == [("claimed", "scheduled"), ("answered", "scheduled")]
+
+
+def test_a_claim_of_a_run_that_is_over_counts_as_none(alarms: Alarms) -> None:
+    alarms.sound(drift("week 1"), run("check-1"), EAGER)
+    alarms.claim(run("deleted"))
+    assert alarms.open() == ()
+    assert alarms.open({"deleted"}.__contains__) == ("week-1-v1",)
+    assert alarms.due(MONDAY, EAGER, {"deleted"}.__contains__) == ("week-1-v1",)
+
+
+def test_an_alarm_that_nobody_has_tried_is_due_whatever_was_trained_since(alarms: Alarms) -> None:
+    policy = Retraining(cooldown=timedelta(days=3), per_week=1)
+    alarms.sound(drift("week 1"), run("check-1"), policy)
+    alarms.claim(run("train-1"))
+    alarms.sound(drift("week 2"), run("check-2", 7), policy)
+    alarms.finish(run("train-1"), "promoted")
+    assert alarms.due(MONDAY, policy, lambda run: False) == ("week-2-v1",), "as of the run that closes"
+
+
+def test_the_latest_retraining_counts_not_the_last_written(alarms: Alarms) -> None:
+    for name, day in (("now", 20), ("clock-was-back", 10)):
+        alarms.sound(drift(name), run(f"check-{name}", day), EAGER)
+        alarms.claim(run(f"train-{name}", day))
+    event = alarms.sound(drift("next"), run("check", 21), Retraining(cooldown=timedelta(days=3), per_week=9))
+    assert event
+    assert event.why.startswith("cooldown: the last retraining on drift was 1 days before")
+
+
+def test_a_run_that_claims_twice_is_one_retraining(alarms: Alarms) -> None:
+    alarms.sound(drift("week 1"), run("check-1"), EAGER)
+    for _ in range(2):
+        alarms.claim(run("train-1"))
+        alarms.finish(run("train-1"), None, ["train"])
+    event = alarms.sound(drift("week 2"), run("check-2", 1), Retraining(cooldown=timedelta(0), per_week=2))
+    assert event
+    assert event.kind == "raised"
+
+
 def test_without_a_policy_an_alarm_is_kept_and_starts_nothing(alarms: Alarms) -> None:
     event = alarms.sound(drift("week 1"), run("check-1"), None)
     assert event
