@@ -37,12 +37,15 @@ class ApprovePromotion(HITLOperator):  # type: ignore[misc]
     def execute(self, context: Any) -> Any:
         """Ask, unless there is nothing to ask."""
         from pipelines.runners.airflow_task import open_session
+        from pipelines.tracking import open_runs
         from pipelines.tracking.review import review
 
-        self.body = review(open_session(context, self.project, "training"))
+        session = open_session(context, self.project, "training")
+        self.body = review(session)
         if self.body is None:
             log.info("nothing to approve: the decision is not to promote, or a person has answered it before")
             return None
+        open_runs.wait(session, self.within)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from pipelines.core.scrub import scrub, secret_values
 from pipelines.runners import retraining
 from pipelines.runners.airflow_assets import EMITS, alarm_alias, asset, promotion_alias
 from pipelines.runners.progress import Note
-from pipelines.tracking import records
+from pipelines.tracking import open_runs, records
 from pipelines.tracking.runs import MlflowTracker
 
 log = logging.getLogger("pipelines")
@@ -65,7 +65,8 @@ def run_stage(project: str, kind: str, stage: str, candidate: str | None) -> dic
             _claim_alarms(session)
         with ThreadPoolExecutor(1) as beside:  # for the first task that is a tenth of a second, as long as Airflow itself takes
             opened = beside.submit(tracker.open, session)
-            result = execute(session, node, _done(session, node), progress=watched.tell)
+            with open_runs.at_work(session):
+                result = execute(session, node, _done(session, node), progress=watched.tell)
             records.remember(session, result)
             opened.result()  # a tracker that was down has the task tried again
         tell = partial(tracker.record, session, node, result)

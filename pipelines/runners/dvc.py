@@ -37,6 +37,7 @@ from pipelines.core.run import Run, new_id, today
 from pipelines.core.settings import ROOT, Settings
 from pipelines.core.store import Store
 from pipelines.runners.dvc_plots import arrange
+from pipelines.tracking import open_runs
 
 HEADER = """\
 # Rendered from the graph in pipelines/core/graph.py; do not edit. `pipelines render` writes it anew.
@@ -232,7 +233,8 @@ def run_node(
     told = tracker or _mlflow(session.settings)
     _introduce(session, done, told)
     try:
-        result = execute(session, node, done, progress=progress)
+        with open_runs.at_work(session):
+            result = execute(session, node, done, progress=progress)
         told.record(session, node, result)
     except BaseException as error:
         told.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})

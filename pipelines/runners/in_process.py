@@ -10,6 +10,7 @@ from pipelines.core.errors import DataError, PipelineError
 from pipelines.core.execution import NoTracker, Progress, Session, Tracker, execute
 from pipelines.core.graph import Node
 from pipelines.runners import retraining
+from pipelines.tracking import open_runs
 
 
 class Quiet:
@@ -43,7 +44,8 @@ def run(
     for node in nodes:
         progress = show.started(node)
         try:
-            result = execute(session, node, done, progress=progress)
+            with open_runs.at_work(session):
+                result = execute(session, node, done, progress=progress)
         except BaseException as error:
             try:
                 tracker.failed(session, node, error, error.outputs if isinstance(error, DataError) else {})

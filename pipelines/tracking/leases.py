@@ -12,24 +12,27 @@ import psutil
 from pipelines.core.run import Run
 
 LEASE = timedelta(hours=1)
-"""How long a run may go without a word when its holder cannot be looked at; renewed with every finished stage."""
+"""How long a run may go without a word when its holder cannot be looked at; renewed while a stage is at work, and by each."""
 
-_RENEWED = timedelta(minutes=5)
+RENEWED = timedelta(minutes=5)
 """A lease younger than this is not worth a write."""
 
 HOLDER, UNTIL = "lease.holder", "lease.until"
 _SEVERAL = "tasks"
 
 
-def lease(run: Run) -> dict[str, str]:
-    """Tags that say who holds the run: this process, or, where each stage is a process of its own, time alone."""
+def lease(run: Run, waits: timedelta = timedelta(0)) -> dict[str, str]:
+    """Tags that say who holds the run: this process, or, where each stage is a process of its own, time alone.
+
+    `waits` is how long nobody will be at work on it, as while a person is asked.
+    """
     holder = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}" if run.runner == "in_process" else _SEVERAL
-    return {HOLDER: holder, UNTIL: (datetime.now(UTC) + LEASE).isoformat(timespec="seconds")}
+    return {HOLDER: holder, UNTIL: (datetime.now(UTC) + waits + LEASE).isoformat(timespec="seconds")}
 
 
 def is_old(tags: Mapping[str, str]) -> bool:
-    """Whether it is time to renew a lease."""
-    return datetime.fromisoformat(tags[UNTIL]) - datetime.now(UTC) < LEASE - _RENEWED
+    """Whether it is time to renew a lease: it has been running, or it was long and what it waited for is over."""
+    return not LEASE - RENEWED <= datetime.fromisoformat(tags[UNTIL]) - datetime.now(UTC) <= LEASE
 
 
 def why_gone(tags: Mapping[str, str], successor: Run | None = None) -> str | None:
@@ -46,7 +49,7 @@ def why_gone(tags: Mapping[str, str], successor: Run | None = None) -> str | Non
     if successor and successor.engine.get("dag_id") and tags.get("airflow.dag_id") == successor.engine["dag_id"]:
         return f"run {successor.id} of the same DAG started after it"
     if datetime.fromisoformat(tags[UNTIL]) < datetime.now(UTC):
-        return f"nothing was heard of it since {tags[UNTIL]} less {LEASE.total_seconds() / 3600:g} h"
+        return f"nothing was heard of it; its lease ended at {tags[UNTIL]}"
     return None
 
 

@@ -10,9 +10,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -20,7 +24,9 @@ from pipelines.core.execution import Session
 from pipelines.core.run import Run
 from pipelines.core.scrub import without_password
 from pipelines.core.store import Store
-from pipelines.tracking.leases import HOLDER, is_old, lease, why_gone
+from pipelines.tracking.leases import HOLDER, RENEWED, is_old, lease, why_gone
+
+log = logging.getLogger("pipelines")
 
 _AGAIN = "opened again"
 
@@ -77,6 +83,38 @@ def hold(session: Session, *, again: bool = False) -> bool:
     return again
 
 
+def wait(session: Session, longest: timedelta) -> None:
+    """Keep an open run for so long although nobody is at work on it: a person is asked. The next `hold` ends that."""
+    _renew(session, longest)
+
+
+@contextlib.contextmanager
+def at_work(session: Session) -> Iterator[None]:
+    """Renew the lease of an open run while a stage is at work, however long that is. That it cannot be renewed fails no stage."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEWED.total_seconds()):
+            try:
+                _renew(session)
+            except Exception:
+                log.exception("the lease of run %s could not be renewed", session.run.id)
+
+    beside = threading.Thread(target=renew, name="lease", daemon=True)
+    beside.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beside.join()
+
+
+def _renew(session: Session, waits: timedelta = timedelta(0)) -> None:
+    key = _open(session.run.project, session.run.id)
+    if before := session.store.read_json(key):
+        session.store.replace(key, json.dumps(before | lease(session.run, waits)).encode())
+
+
 def held(session: Session) -> bool:
     """Whether the run is open."""
     return is_open(session.store, session.run.project, session.run.id)
@@ -84,6 +122,12 @@ def held(session: Session) -> bool:
 
 def is_open(store: Store, project: str, run: str) -> bool:
     return store.read(_open(project, run)) is not None
+
+
+def holder(store: Store, project: str, run: str) -> dict[str, str] | None:
+    """Who holds a run that is open; None of one that is closed."""
+    told: dict[str, str] | None = store.read_json(_open(project, run))
+    return told
 
 
 def over(store: Store, project: str) -> Callable[[str], bool]:

@@ -136,15 +136,20 @@ class MlflowTracker:
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
         """Close runs of a project that nobody will finish any more; return their MLflow ids."""
         with self._talking():
-            experiment = self.client.get_experiment_by_name(project)
-            store = store or Store.open(self.settings.store, self.settings.home / "cache" / "store")
-            return self._sweep(store, project, experiment.experiment_id if experiment else None, None)
+            return self._sweep(store or self._store(), project, self._experiment(project), None)
 
     def dead(self, project: str) -> list[str]:
         """The MLflow ids that `sweep` would return, with nothing touched."""
         with self._talking():
-            experiment = self.client.get_experiment_by_name(project)
-            return [run.info.run_id for run, _ in self._dead(experiment.experiment_id if experiment else None, None)]
+            return [run.info.run_id for run, _ in self._dead(self._store(), project, self._experiment(project), None)]
+
+    def _store(self) -> Store:
+        return Store.open(self.settings.store, self.settings.home / "cache" / "store")
+
+    def _experiment(self, project: str) -> str | None:
+        """Its id; None before the first run."""
+        found = self.client.get_experiment_by_name(project)
+        return found.experiment_id if found else None
 
     def url(self, session: Session) -> str | None:
         """Page of the run in MLflow's UI; None when no run was opened or there is no server to show it."""
@@ -186,6 +191,7 @@ class MlflowTracker:
             self._reopened.add(session.run.id)
         if closed:
             self.client.update_run(known.run_id, status="RUNNING")
+            self._write(known.run_id, Facts(tags=self._mended(session, known)))
         return known
 
     def _claim(self, store: Store, key: str, create: Callable[[], Claim]) -> Claim:
@@ -263,7 +269,7 @@ class MlflowTracker:
     def _sweep(self, store: Store, project: str, experiment: str | None, successor: Run | None) -> list[str]:
         gone = open_runs.gone(store, project, successor)  # before MLflow is asked, which then knows at least these
         closed = []
-        for run, reason in self._dead(experiment, successor):
+        for run, reason in self._dead(store, project, experiment, successor):
             tags, run_id = run.data.tags, run.info.run_id
             ours = claimed(store, claim_key(tags["pipelines.project"], tags[RUN], tags.get("candidate")))
             if tags.get(_STORE) == self._here and (ours is None or ours.run_id != run_id):
@@ -277,13 +283,18 @@ class MlflowTracker:
             open_runs.release(store, project, dead)
         return closed
 
-    def _dead(self, experiment: str | None, successor: Run | None) -> Iterator[tuple[MlflowRun, str]]:
+    def _dead(self, store: Store, project: str, experiment: str | None, successor: Run | None) -> Iterator[tuple[MlflowRun, str]]:
         """Open runs in MLflow that nobody will finish, each with the reason."""
         found = self.client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000) if experiment else []
         for run in found:
-            if successor and run.data.tags.get(RUN) == successor.id:
+            tags = run.data.tags
+            if successor and tags.get(RUN) == successor.id:
                 continue
-            if reason := why_gone(run.data.tags, successor):
+            here = tags.get(_STORE) == self._here and RUN in tags
+            holder = open_runs.holder(store, project, tags[RUN]) if here else None
+            if reason := why_gone(
+                holder or tags, successor
+            ):  # the store has the lease as it was renewed, MLflow as a stage ended
                 yield run, reason
 
     # logging ------------------------------------------------------------------------------------------------------------
@@ -304,19 +315,27 @@ class MlflowTracker:
                 self._write(self._child(session, run, str(candidate)).run_id, facts)
             target = self._child(session, run, node.candidate) if node.candidate else run
             artifacts.log(self.settings, target, session, node, result)
+            mended = open_runs.forget_error(session, node.name)
             if node.candidate:
+                if mended or self.reopened(session):
+                    self._forget_errors(target)
                 self.client.set_terminated(target.run_id, "FINISHED")
-            if open_runs.forget_error(session, node.name):
+            if mended:
                 own.tags |= self._mended(session, run)
             self._write(run.run_id, own)
 
     def _mended(self, session: Session, run: Claim) -> dict[str, str]:
-        """What the run's error tags must say now that a node that failed has succeeded; with no other one, they go."""
+        """What the run's error tags must say now that a node that failed has succeeded, or that a run which was taken for dead
+        goes on; with no other failure, they go.
+        """
         if left := open_runs.errors(session):
             return left[0]
+        self._forget_errors(run)
+        return {}
+
+    def _forget_errors(self, run: Claim) -> None:
         for tag in _ERROR_TAGS & set(self.client.get_run(run.run_id).data.tags):
             self.client.delete_tag(run.run_id, tag)
-        return {}
 
     def _log_failure(self, session: Session, node: Node, error: BaseException, evidence: StageResult) -> None:
         tags = {"error.stage": node.name, "error.class": type(error).__name__}

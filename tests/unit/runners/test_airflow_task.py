@@ -49,3 +49,34 @@ def test_a_tracker_that_is_down_has_the_task_tried_again_and_keeps_its_work(
     assert "does not answer" in found["ended"]
     assert (found["said"]["error"]["kind"], found["said"]["error"]["exit_code"]) == ("InfrastructureError", 4)
     assert found["kept"] == ["ingest"]
+
+
+ASK = """
+import types
+from datetime import UTC, datetime, timedelta
+from airflow.providers.standard.operators.hitl import HITLOperator
+from pipelines.core.deployment import Approval
+from pipelines.core.execution import Session
+from pipelines.core.run import Run
+from pipelines.runners import airflow_task
+from pipelines.runners.airflow_approval import ApprovePromotion
+from pipelines.tracking import open_runs, review
+
+session = Session(Run(project="toy", id="toy_training.one", runner="airflow"))
+open_runs.hold(session)
+airflow_task.open_session = lambda *told: session
+HITLOperator.execute = lambda self, context: None  # asks, and ends the process
+within = timedelta(days=2)
+task = ApprovePromotion(task_id="approve", project="toy", title="Toy", approval=Approval(within=within))
+for body in (None, "the evidence"):
+    review.review = lambda session: body
+    task.execute({})
+    until = open_runs.holder(session.store, "toy", session.run.id)["lease.until"]
+    print(datetime.fromisoformat(until) - datetime.now(UTC) > within)
+"""
+
+
+def test_the_run_is_held_for_as_long_as_a_person_may_take(toy: Definition) -> None:
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [line for line in done.stdout.splitlines() if line in ("False", "True")] == ["False", "True"]

@@ -52,6 +52,6 @@ def test_runs_of_other_people_are_left_alone() -> None:
     assert why_gone({"mlflow.user": "ada"}) is None
 
 
-@pytest.mark.parametrize(("minutes", "old"), [(59, False), (50, True), (-5, True)])
+@pytest.mark.parametrize(("minutes", "old"), [(59, False), (50, True), (-5, True), (24 * 60, True)])
 def test_a_lease_is_renewed_now_and_then(minutes: int, old: bool) -> None:
     assert is_old({UNTIL: (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()}) == old
