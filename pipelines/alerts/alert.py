@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.alarms import Alarms, name_of
+from pipelines.core.alarms import Alarms, Event, name_of
 from pipelines.core.deployment import AlertKind
 from pipelines.core.evidence import Verdict
 from pipelines.core.execution import Session
@@ -93,16 +93,27 @@ def _rejection(session: Session) -> Iterator[Alert]:
 
 
 def _drift(session: Session) -> Iterator[Alert]:
+    """What the run's window came to, and the alarms it has put into the journal: judged late, it may alarm of later windows."""
     told = _read(session, "decide", "verdict")
-    if not told or told["outcome"] not in ("drift", "data quality"):
-        return
-    verdict = Verdict.model_validate(told)
-    events = Alarms(session.store, verdict.project).events()
-    fate = next((e for e in events if name_of(verdict) in e.alarms), None)
-    why = fate.why if fate else "broken data would teach a model the breakage" if verdict.outcome == "data quality" else "unknown"
-    then = "Retraining starts." if fate and fate.kind == "raised" else f"No retraining: {why}"
+    own = [Verdict.model_validate(told)] if told and told["outcome"] in ("drift", "data quality") else []
+    sounded = [event for event in Alarms(session.store, session.run.project).events() if event.verdict]
+    mine = [event.verdict for event in sounded if event.verdict and event.run == session.run.id]
+    for verdict in {(name_of(each), each.outcome): each for each in (*own, *mine)}.values():
+        fate = next((event for event in reversed(sounded) if name_of(verdict) in event.alarms), None)
+        yield _of_window(session, verdict, fate)
+
+
+def _of_window(session: Session, verdict: Verdict, fate: Event | None) -> Alert:
+    """The message on one window; a window whose data were broken first and have drifted since gets two."""
+    if verdict.outcome == "data quality":
+        then = "No retraining: broken data would teach a model the breakage"
+    elif fate is None:
+        then = "No retraining: the alarm is in no journal"
+    else:
+        then = "Retraining starts." if fate.kind == "raised" else f"No retraining: {fate.why}"
     body = f"{verdict.recommendation}\nMoved: {', '.join(verdict.channels) or 'nothing in this window alone'}\n{then}"
-    yield _alert(session, "drift", name_of(verdict), f"{verdict.project}: {verdict.outcome} in {verdict.window}", body)
+    key = f"{name_of(verdict)}-{verdict.outcome.replace(' ', '-')}"
+    return _alert(session, "drift", key, f"{verdict.project}: {verdict.outcome} in {verdict.window}", body)
 
 
 def _read(session: Session, node: str, output: str) -> dict[str, object] | None:

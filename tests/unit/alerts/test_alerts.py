@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
 
+from pipelines.alerts import Alert, missed, of_run, outbox, send
 from pipelines.alerts import __main__ as told
-from pipelines.alerts import missed, of_run, send
 from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import StageResult
 from pipelines.core.deployment import AlertKind, Retraining
@@ -112,6 +114,36 @@ def test_broken_data_are_told_and_retrain_nothing(toy_session: Sessions) -> None
     assert "No retraining: broken data would teach a model the breakage" in alert.body
 
 
+def test_a_window_that_was_broken_and_has_drifted_since_is_told_of_twice(toy_session: Sessions, webhook: Webhook) -> None:
+    broken = toy_session("monitoring", id="toy_monitoring.run-1")
+    told = Verdict(project="toy", champion=1, window="week 9", outcome="data quality", recommendation="look at the source")
+    for _ in range(2):
+        finished(broken, "decide", verdict=told)
+        send(broken.store, of_run(broken, "success"))
+    mended = toy_session("monitoring", id="toy_monitoring.run-2")
+    drifted(mended, Retraining())
+    send(mended.store, of_run(mended, "success"))
+    assert webhook.titles == ["toy: data quality in week 9", "toy: drift in week 9"]
+
+
+def test_an_alarm_of_a_later_window_is_told_by_the_run_that_raised_it(toy_session: Sessions, webhook: Webhook) -> None:
+    late = toy_session("monitoring", id="toy_monitoring.late")
+    calm = Verdict(project="toy", champion=1, window="week 8", outcome="watch")
+    finished(late, "decide", verdict=calm)
+    alarm = Verdict(project="toy", champion=1, window="week 9", outcome="drift", recommendation="retrain")
+    Alarms(late.store, "toy").sound(alarm, late.run, Retraining())
+    for session in (late, toy_session("monitoring", id="toy_monitoring.other")):
+        send(session.store, of_run(session, "success"))
+    assert webhook.titles == ["toy: drift in week 9"]
+
+
+def test_training_and_monitoring_that_are_killed_on_one_day_are_two_messages(toy_session: Sessions, webhook: Webhook) -> None:
+    for graph in ("training", "monitoring"):
+        session = toy_session(graph, id=f"toy_{graph}.run-1")
+        send(session.store, of_run(session, "failed"))
+    assert [title.partition(" failed")[0] for title in webhook.titles] == ["toy: training", "toy: monitoring"]
+
+
 def test_a_missed_deadline(toy_session: Sessions) -> None:
     (alert,) = missed(toy_session(id=RUN), "2025-03-03 06:00 UTC")
     assert alert.title == "toy: training not finished by 2025-03-03 06:00 UTC"
@@ -208,6 +240,62 @@ def test_what_waits_is_left_a_minute_to_the_process_that_told_it(toy_session: Se
     assert webhook.got == []
 
 
+def test_runs_that_end_at_once_send_what_waits_once(
+    toy_session: Sessions, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, webhook.up = toy_session(id=RUN), False
+    send(session.store, [older(alert, minutes=5) for alert in of_run(session, "failed")])
+    webhook.up, together = True, threading.Barrier(4)
+    at_once = outbox.by_apprise
+
+    def slowly(channel: str, alert: Alert) -> bool:
+        time.sleep(0.2)
+        return at_once(channel, alert)
+
+    def ends() -> None:
+        together.wait(30)
+        send(session.store, [])
+
+    monkeypatch.setattr(outbox, "by_apprise", slowly)
+    runs = [threading.Thread(target=ends) for _ in range(4)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(webhook.got) == 1
+    assert (session.store.keys("outbox/"), session.store.keys("sending/")) == ([], [])
+
+
+@pytest.mark.parametrize(("minutes", "arrives"), [(0, False), (2, True)])
+def test_what_a_killed_process_was_about_to_send_is_sent_a_minute_later(
+    minutes: int, arrives: bool, toy_session: Sessions, webhook: Webhook
+) -> None:
+    session, webhook.up = toy_session(id=RUN), False
+    send(session.store, [older(alert, minutes=5) for alert in of_run(session, "failed")])
+    name = session.store.keys("outbox/")[0].removeprefix("outbox/")
+    killed = datetime.now(UTC) - timedelta(minutes=minutes)
+    assert session.store.create(f"sending/{name}/000001", killed.isoformat().encode())
+    webhook.up = True
+    send(session.store, [])
+    assert bool(webhook.got) == arrives
+
+
+def test_an_alert_whose_process_was_killed_before_it_was_told_is_told_once(toy_session: Sessions, webhook: Webhook) -> None:
+    session, webhook.up = toy_session(id=RUN), False
+    alerts = [older(alert, minutes=5) for alert in of_run(session, "failed")]
+    send(session.store, alerts)
+    for key in session.store.keys("alerts/"):
+        session.store.remove(key)
+    webhook.up = True
+    send(session.store, [])
+    send(session.store, alerts)
+    assert len(webhook.got) == 1
+
+
+def older(alert: Alert, minutes: float) -> Alert:
+    return alert.model_copy(update={"at": datetime.now(UTC) - timedelta(minutes=minutes)})
+
+
 def test_what_has_arrived_is_not_looked_at_again(toy_session: Sessions, webhook: Webhook) -> None:
     session = toy_session(id=RUN)
     send(session.store, of_run(session, "failed"))
@@ -222,13 +310,16 @@ def test_a_wrong_url_and_no_channel_at_all(toy_session: Sessions, monkeypatch: p
     assert send(session.store, of_run(session, "failed")) == []
 
 
-def test_old_news_is_not_sent(toy_session: Sessions, webhook: Webhook) -> None:
+def test_old_news_is_not_sent_and_the_log_says_so(
+    toy_session: Sessions, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
     session, webhook.up = toy_session(id=RUN), False
     (alert,) = of_run(session, "failed")
     send(session.store, [alert.model_copy(update={"at": datetime.now(UTC) - timedelta(days=2)})])
     webhook.up = True
     send(session.store, [])
     assert (webhook.got, session.store.keys("outbox/")) == ([], [])
+    assert "did not reach channel 1 (json); a day has passed, it is given up" in caplog.text
 
 
 def test_no_secret_of_a_channel_is_kept(toy_session: Sessions, webhook: Webhook) -> None:
