@@ -7,6 +7,7 @@ between and judges again whether there is still something to write. Nothing is e
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,7 +26,10 @@ class Journal(Generic[E]):
 
     def entries(self) -> tuple[E, ...]:
         """All of them, oldest first. Raises DataError that names one which cannot be read."""
-        return tuple(self._entry(key) for key in self.store.keys(f"{self.place}/"))
+        return tuple(map(self._entry, self._keys()))
+
+    def _keys(self) -> list[str]:
+        return self.store.keys(f"{self.place}/")
 
     def _entry(self, key: str) -> E:
         try:
@@ -41,10 +45,11 @@ class Journal(Generic[E]):
         else was quicker, and what it raises ends the attempt.
         """
         while True:
-            entries = self.entries()
-            entry = make(entries)
+            keys = self._keys()
+            entry = make(tuple(map(self._entry, keys)))
             if entry is None:
                 return None
-            numbered = entry.model_copy(update={"number": len(entries) + 1})
-            if self.store.create(f"{self.place}/{len(entries) + 1:06d}.json", numbered.model_dump_json(indent=1).encode()):
+            number = 1 + (int(PurePosixPath(keys[-1]).stem) if keys else 0)  # not their count: a store may have lost one
+            numbered = entry.model_copy(update={"number": number})
+            if self.store.create(f"{self.place}/{number:06d}.json", numbered.model_dump_json(indent=1).encode()):
                 return numbered
