@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipelines.core.alarms import Alarms
 from pipelines.core.artifacts import StageResult
-from pipelines.core.evidence import Drift, Estimate
+from pipelines.core.evidence import Drift, Estimate, Verdict
 from pipelines.core.execution import Session
 from pipelines.core.ledger import History, Ledger
 from pipelines.core.store import Store
@@ -20,7 +20,7 @@ CATALOG = {
     "pipelines.champion.score": "Headline metric of the champion when it was judged; bound: value, low or high of its interval",
     "pipelines.decisions": "How often so far; kind: promotion, rejection (by a gate or a person) or rollback",
     "pipelines.alarms": "Drift alarms so far; state: waiting for a run, or suppressed by policy",
-    "pipelines.drift": "1 when the newest verdict was drift, 0 when it was not; nothing while a window is too small",
+    "pipelines.drift": "1 when the newest verdict was drift, 0 when it was not; nothing while a window is not judged: too small, or its data broken",
     "pipelines.drift.p_value": "Smallest p-value of the newest verdict, of the whole family of channels",
     "pipelines.run.seconds": "Time the stages of the newest run took, one after the other",
     "pipelines.run.failed": "1 when the newest run failed, 0 when it ended well",
@@ -94,10 +94,12 @@ def _rows(session: Session, results: Mapping[str, StageResult]) -> Iterator[Meas
 
 
 def _verdict(session: Session, results: Mapping[str, StageResult]) -> Iterator[Measure]:
+    if "decide" in results:
+        verdict = Verdict.model_validate(session.read(results["decide"].outputs["verdict"]))
+        if verdict.outcome in ("no drift", "watch", "drift"):
+            yield Measure("pipelines.drift", float(verdict.outcome == "drift"), {})
     if "check" not in results:
         return
     drift = Drift.model_validate(session.read(results["check"].outputs["drift"]))
-    if drift.judged and drift.champion is not None:
-        yield Measure("pipelines.drift", float(bool(drift.drifted)), {})
     if drift.channels:
         yield Measure("pipelines.drift.p_value", min(channel.p_value for channel in drift.channels), {})

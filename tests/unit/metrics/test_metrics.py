@@ -12,13 +12,15 @@ import pytest
 from pipelines import metrics
 from pipelines.cli import main
 from pipelines.core.alarms import Alarms
+from pipelines.core.artifacts import StageResult
 from pipelines.core.deployment import Retraining
 from pipelines.core.errors import DataError
-from pipelines.core.evidence import Verdict
-from pipelines.core.execution import Session
+from pipelines.core.evidence import Channel, Drift, Verdict
+from pipelines.core.execution import Session, save
 from pipelines.core.ledger import Ledger
 from pipelines.core.settings import ROOT, Settings
 from pipelines.runners import in_process
+from pipelines.tracking import records
 from pipelines.tracking.runs import MlflowTracker
 from tests.loopback import Collector
 
@@ -66,6 +68,33 @@ def test_a_project_from_training_to_rollback(collector: Collector, toy_session: 
     assert collector.newest("pipelines.decisions", kind="rollback") == 1
     assert collector.newest("pipelines.champion.version") == 1
     assert set(collector.points) <= set(metrics.CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "moved", "told"),
+    [
+        ("drift", False, 1),
+        ("watch", True, 0),
+        ("no drift", False, 0),
+        ("data quality", True, None),
+        ("too small to judge", False, None),
+    ],
+)
+def test_drift_is_what_the_verdict_says_not_what_moved(
+    outcome: str, moved: bool, told: float | None, collector: Collector, toy_session: Sessions
+) -> None:
+    session = toy_session("monitoring")
+    channel = Channel(name="x0", kind="numeric", statistic=0.1, effect=0.2, p_value=0.03, drifted=moved)
+    drift = Drift(
+        champion=1, rows=500, reference_rows=900, judged=True, false_alarm_rate=0.02, method="", channels=(channel,), p_value=0.03
+    )
+    finished = {"check": {"drift": drift}, "decide": {"verdict": Verdict(project="toy", champion=1, window="w", outcome=outcome)}}
+    for node, values in finished.items():
+        outputs = save(session, session.graph.node(node), values, "by hand")
+        records.remember(session, StageResult(node=node, fingerprint="by hand", outputs=outputs))
+    metrics.tell_run(session, "success")
+    assert collector.newest("pipelines.drift") == told
+    assert collector.newest("pipelines.drift.p_value") == 0.03
 
 
 def test_alarms_are_counted_by_what_became_of_them(collector: Collector, toy_session: Sessions) -> None:
