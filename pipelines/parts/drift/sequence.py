@@ -59,7 +59,7 @@ class State:
 def weigh(newest: Seen, others: Iterable[Seen]) -> State:
     """The chart after `newest`, given all other windows judged against the same reference, in any order.
 
-    Where a window was judged several times, its largest p-value counts.
+    Where a window was judged several times, `newest` included, its largest p-value counts.
     """
     chain = apart(newest, others)
     evidence = 0.0
@@ -71,11 +71,13 @@ def weigh(newest: Seen, others: Iterable[Seen]) -> State:
 
 
 def apart(newest: Seen, others: Iterable[Seen]) -> list[Seen]:
-    """Windows without a row in common, oldest first: `newest`, and backwards from it each time the next that ends in time."""
+    """Windows without a row in common, oldest first: `newest`, and backwards from it each time the next that ends in time.
+    Of each the mildest judgement.
+    """
     once: dict[tuple[str, str], Seen] = {}
-    for each in sorted(others, key=lambda one: (one.p_value, one.limit)):
+    for each in sorted([*others, newest], key=lambda one: (one.p_value, one.limit)):
         once[each.start, each.end] = each
-    chain = [newest]
+    chain = [once.pop((newest.start, newest.end))]
     for each in sorted(once.values(), key=lambda one: (one.end, one.start), reverse=True):
         if each.end <= chain[-1].start:
             chain.append(each)

@@ -353,6 +353,12 @@ def test_weeks_that_are_little_surprising_each_become_an_alarm_together():
     assert "have lasted over several windows" in concluded(verdicts[2], verdicts).recommendation
 
 
+def test_judging_a_window_again_cannot_produce_an_alarm():
+    (mild,), (harsh,) = weeks([0.5]), weeks([1e-6])
+    assert concluded(harsh, []).outcome == "drift"
+    assert concluded(harsh, [mild]).outcome == "no drift"
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1, 0, 2)])
 def test_windows_backfilled_in_any_order_end_with_the_same_verdicts_and_alarms(world, order):
     world.champion()
