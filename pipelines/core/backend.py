@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
@@ -56,8 +57,21 @@ class Backend(Protocol):
     def touch(self, key: str) -> bool:
         """Make a key count as just written; whether there is such a key."""
 
-    def newest(self, prefix: str) -> dict[str, str]:
-        """The last key by name below each folder of `prefix`, which ends with '/'."""
+    def newest(self, prefix: str) -> dict[str, list[str]]:
+        """The keys in the last folder by name below each folder of `prefix`, which ends with '/'."""
+
+
+def last_folders(prefix: str, keys: Iterable[str]) -> dict[str, list[str]]:
+    """What `Backend.newest` gives, from a listing.
+
+    >>> last_folders("verdicts/", ["verdicts/churn/w1/v1.json", "verdicts/churn/w2/v1.json", "verdicts/churn/w2/v2.json"])
+    {'churn': ['verdicts/churn/w2/v1.json', 'verdicts/churn/w2/v2.json']}
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for key in sorted(keys):
+        name = key.removeprefix(prefix).partition("/")[0]
+        found.setdefault(name, {}).setdefault(key.rpartition("/")[0], []).append(key)
+    return {name: folders[max(folders)] for name, folders in found.items()}
 
 
 def plain_key(key: str) -> str:
@@ -129,10 +143,10 @@ class FolderBackend:
             found += [start + name for name in names if not name.startswith(".tmp-")]
         return sorted(key for key in found if key.startswith(prefix))
 
-    def newest(self, prefix: str) -> dict[str, str]:
+    def newest(self, prefix: str) -> dict[str, list[str]]:
         base = self._place(prefix)
         found = {place.name: _last(place) for place in (base.iterdir() if base.is_dir() else ()) if place.is_dir()}
-        return {name: Path(file).relative_to(self.root).as_posix() for name, file in found.items() if file}
+        return {name: [file.relative_to(self.root).as_posix() for file in files] for name, files in found.items() if files}
 
     def stamp(self, key: str) -> Stamp | None:
         try:
@@ -153,9 +167,9 @@ class FolderBackend:
         return True
 
 
-def _last(folder: Path | str) -> str | None:
-    """The last file by name, level by level, without looking into the folders before it."""
-    entries = sorted(
-        (one for one in os.scandir(folder) if not one.name.startswith(".tmp-")), key=lambda one: one.name, reverse=True
-    )
-    return next(filter(None, (_last(one.path) if one.is_dir() else one.path for one in entries)), None)
+def _last(folder: Path) -> list[Path]:
+    """The files of the last folder by name that has any, without looking into the folders before it."""
+    for place in sorted(folder.iterdir(), reverse=True):
+        if files := sorted(file for file in place.glob("[!.]*") if file.is_file()):
+            return files
+    return []

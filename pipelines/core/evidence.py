@@ -5,6 +5,8 @@ These are the JSON documents that travel between stages and that people and scri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -196,3 +198,10 @@ class Verdict(Document):
     """Added up over this champion's windows; an alarm at `limit`."""
     windows: int = 0
     """Windows without a row in common that it was added up over."""
+    at: datetime | None = None
+    """When the window was judged, of a verdict on record. What the stage gives has no time: the same is the same whenever."""
+
+
+def in_order(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """By window, those on one window as they were reached; what was kept without a time comes first."""
+    return sorted(verdicts, key=lambda one: (one.window, one.at.timestamp() if one.at else 0.0))

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.core.backend import FolderBackend, Stamp, plain_key
+from pipelines.core.backend import FolderBackend, Stamp, last_folders, plain_key
 from pipelines.core.errors import InfrastructureError
 from pipelines.core.files import scratch_folder
 
@@ -118,8 +118,8 @@ class S3Backend:
     def keys(self, prefix: str) -> list[str]:
         return sorted(self.stamps(prefix))
 
-    def newest(self, prefix: str) -> dict[str, str]:
-        return {key.removeprefix(prefix).partition("/")[0]: key for key in self.keys(prefix)}
+    def newest(self, prefix: str) -> dict[str, list[str]]:
+        return last_folders(prefix, self.keys(prefix))
 
     def stamp(self, key: str) -> Stamp | None:
         from botocore.exceptions import ClientError

@@ -198,10 +198,10 @@ class Store:
         """Where a record lies: what was decided in a rehearsal, below its name."""
         return f"rehearsals/{self.rehearsal}/{key}" if self.rehearsal and key.startswith(_DECIDED) else key
 
-    def newest(self, prefix: str) -> dict[str, str]:
-        """The last key by name below each folder of `prefix`, which ends with '/'; those before it are not listed."""
+    def newest(self, prefix: str) -> dict[str, list[str]]:
+        """The keys in the last folder by name below each folder of `prefix`, which ends with '/'; those before are not listed."""
         place = self._place(prefix)
-        return {name: prefix + key[len(place) :] for name, key in self.backend.newest(place).items()}
+        return {name: [prefix + key[len(place) :] for key in keys] for name, keys in self.backend.newest(place).items()}
 
 
 def _object(digest: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +19,7 @@ from pipelines.core.alarms import Alarms, Event, still_open
 from pipelines.core.deployment import Deployment
 from pipelines.core.discovery import Definition, find_projects
 from pipelines.core.errors import ConfigError, DataError, PipelineError, did_you_mean
-from pipelines.core.evidence import Estimate, Verdict
+from pipelines.core.evidence import Estimate, Verdict, in_order
 from pipelines.core.ledger import Entry, History, Ledger
 from pipelines.core.scrub import scrub
 from pipelines.core.settings import Settings
@@ -62,7 +62,7 @@ class Glance:
     last: Entry | None
     """The newest promotion, rejection or rollback."""
     verdict: Verdict | None
-    """Of the newest window that was checked."""
+    """On the champion that serves, the last one reached in the newest window; None where that window was checked without it."""
     waiting: tuple[str, ...]
     """Alarms that no run has answered yet."""
     alarm_run: str
@@ -86,7 +86,7 @@ class Story:
     events: tuple[Event, ...]
     """What became of its alarms, oldest first."""
     verdicts: tuple[Verdict, ...]
-    """By window, oldest first."""
+    """By window, oldest first; those on one window as they were reached."""
 
 
 class Reader:
@@ -104,7 +104,7 @@ class Reader:
         keys, newest = self._keys(), self.store.newest("verdicts/")
         with self._lock:
             self._known = {name: self._current(found, keys[name]) for name, found in sorted(definitions.items())}
-            return [self._with_verdict(glance, newest.get(name)) for name, (_, glance) in self._known.items()]
+            return [self._with_verdict(glance, newest.get(name, [])) for name, (_, glance) in self._known.items()]
 
     def story(self, name: str) -> Story:
         """All of one project. Raises ConfigError with close matches when there is no such project."""
@@ -115,8 +115,8 @@ class Reader:
         verdicts: tuple[Verdict, ...] = ()
         glance, entries, events = self._read(definitions[name])
         with _told(faults):
-            verdicts = tuple(self._verdict(key) for key in self.store.keys(f"verdicts/{name}/"))
-        glance = replace(glance, verdict=verdicts[-1] if verdicts else None, faults=(*glance.faults, *faults))
+            verdicts = tuple(in_order(self._verdict(key) for key in self.store.keys(f"verdicts/{name}/")))
+        glance = replace(glance, verdict=newest_on(glance.champion, verdicts), faults=(*glance.faults, *faults))
         return Story(glance, entries, events, verdicts)
 
     def _keys(self) -> Mapping[str, tuple[str, ...]]:
@@ -134,10 +134,10 @@ class Reader:
             return known
         return stamp, self._read(definition)[0]
 
-    def _with_verdict(self, glance: Glance, key: str | None) -> Glance:
+    def _with_verdict(self, glance: Glance, keys: list[str]) -> Glance:
         faults, verdict = list(glance.faults), None
         with _told(faults):
-            verdict = self._verdict(key) if key else None
+            verdict = newest_on(glance.champion, in_order(map(self._verdict, keys)))
         return replace(glance, verdict=verdict, faults=tuple(faults))
 
     def _read(self, definition: Definition) -> tuple[Glance, tuple[Entry, ...], tuple[Event, ...]]:
@@ -178,6 +178,12 @@ class Reader:
             return Verdict.model_validate_json(self.store.read(key) or b"")
         except ValidationError as error:
             raise DataError(f"{key} in the store is damaged: expected a verdict, found {error.errors()[0]['msg']}") from error
+
+
+def newest_on(champion: Entry | None, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The last verdict on this champion in the newest of these windows, which are in order."""
+    version = champion.version if champion else None
+    return next((one for one in reversed(verdicts) if one.window == verdicts[-1].window and one.champion == version), None)
 
 
 def turns_of(history: History) -> Iterator[Turn]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.core.alarms import Alarms
-from pipelines.core.evidence import Drift, Verdict
+from pipelines.core.evidence import Drift, Verdict, in_order
 from pipelines.core.execution import Context
 from pipelines.core.store import Store
 from pipelines.parts.drift import Seen, weigh
 
 
 def decide(context: Context) -> dict[str, Any]:
-    """The verdict, also stored under ``verdicts/<project>/``. The same drift report leaves one record, however often, and the
-    same window one alarm.
+    """The verdict, also stored under ``verdicts/<project>/``. The same drift report leaves one record, however often, with the
+    time of the last, and the same window one alarm.
     """
     drift = Drift.model_validate(context.read("drift"))
     session, window = context.session, context.read("window_info")["window"]
@@ -28,7 +29,7 @@ def decide(context: Context) -> dict[str, Any]:
     verdict = judge(context.run.project, window, drift, known.values())
     key = re.sub(r"[^0-9A-Za-z.-]+", "-", verdict.window)
     name = f"verdicts/{context.run.project}/{key}/v{drift.champion or 0:04d}-{context.ref('drift').digest[:12]}.json"
-    changed = {name: verdict} | _later(verdict, known)
+    changed = {name: verdict.model_copy(update={"at": datetime.now(UTC)})} | _later(verdict, known)
     for place, each in changed.items():
         if each != known.get(place):
             session.store.replace(place, each.model_dump_json(indent=1).encode())
@@ -74,13 +75,10 @@ def concluded(verdict: Verdict, known: Iterable[Verdict]) -> Verdict:
 
 
 def earlier(store: Store, verdict: Verdict, most: int = 52) -> list[Verdict]:
-    """Verdicts of the windows before this one, oldest first, one a window: that of the newest champion."""
-    found: dict[str, Verdict] = {}
-    for key in store.keys(f"verdicts/{verdict.project}/"):
-        told = Verdict.model_validate_json(store.read(key) or b"")
-        if told.window < verdict.window:
-            found[told.window] = told
-    return [found[window] for window in sorted(found)[-most:]]
+    """Verdicts of the windows before this one, oldest first, one a window: the last that was reached."""
+    kept = (Verdict.model_validate_json(store.read(key) or b"") for key in store.keys(f"verdicts/{verdict.project}/"))
+    found = {told.window: told for told in in_order(kept) if told.window < verdict.window}
+    return list(found.values())[-most:]
 
 
 def _later(verdict: Verdict, known: dict[str, Verdict]) -> dict[str, Verdict]:

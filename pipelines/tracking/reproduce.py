@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.core import graph as graphs
 from pipelines.core.artifacts import Ref, StageResult
-from pipelines.core.backend import Backend, FolderBackend, Stamp
+from pipelines.core.backend import Backend, FolderBackend, Stamp, last_folders
 from pipelines.core.config import Params
 from pipelines.core.errors import DataError, InfrastructureError
 from pipelines.core.execution import Session, execute
@@ -143,8 +143,8 @@ class Beside:
     def touch(self, key: str) -> bool:
         return self.scratch.touch(key) or (self._shared(key) and self.real.touch(key))
 
-    def newest(self, prefix: str) -> dict[str, str]:
-        return {key.removeprefix(prefix).partition("/")[0]: key for key in self.keys(prefix)}
+    def newest(self, prefix: str) -> dict[str, list[str]]:
+        return last_folders(prefix, self.keys(prefix))
 
 
 def _session(entry: Entry, settings: Settings, real: Store, place: Path) -> Session:

@@ -121,11 +121,14 @@ def test_records_are_created_once_and_replaced_freely(store: Store) -> None:
     assert store.create("a/1", b"again")
 
 
-def test_the_newest_key_of_each_folder_is_found(store: Store) -> None:
+def test_the_keys_in_the_newest_folder_of_each_folder_are_found(store: Store) -> None:
     assert store.newest("verdicts/") == {}
     for key in ("churn/2026-01/v1.json", "churn/2026-02/v1.json", "churn/2026-02/v2.json", "toy/2025-12/v9.json"):
         store.create(f"verdicts/{key}", b"")
-    assert store.newest("verdicts/") == {"churn": "verdicts/churn/2026-02/v2.json", "toy": "verdicts/toy/2025-12/v9.json"}
+    assert store.newest("verdicts/") == {
+        "churn": ["verdicts/churn/2026-02/v1.json", "verdicts/churn/2026-02/v2.json"],
+        "toy": ["verdicts/toy/2025-12/v9.json"],
+    }
 
 
 def test_one_of_many_threads_creates(store: Store) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.core.alarms import Alarms
+from pipelines.core.alarms import Alarms, name_of
 from pipelines.core.deployment import Retraining
 from pipelines.core.errors import ConfigError
 from pipelines.core.evidence import Estimate, Verdict
@@ -40,7 +41,10 @@ def test_a_decision_an_alarm_a_verdict_and_new_words_are_seen_at_once(reader: Re
     ledger.append(NAME, Entry(kind="rejection", run="late", why="just now"))
     assert (glance(reader).last or before.champion) != before.last
 
-    verdict = Verdict(project=NAME, champion=1, window="2026-03-02..2026-03-09", outcome="drift", channels=("price",))
+    assert before.champion
+    verdict = Verdict(
+        project=NAME, champion=before.champion.version, window="2026-03-02..2026-03-09", outcome="drift", channels=("price",)
+    )
     key = f"verdicts/{NAME}/{verdict.window}/v0001-x.json"
     reader.store.create(key, verdict.model_dump_json().encode())
     assert glance(reader).verdict == verdict
@@ -49,7 +53,7 @@ def test_a_decision_an_alarm_a_verdict_and_new_words_are_seen_at_once(reader: Re
     assert glance(reader).verdict == mended
 
     Alarms(reader.store, NAME).sound(verdict, Run(project=NAME, id="watch"), Retraining())
-    assert "2026-03-02..2026-03-09-v1" in glance(reader).waiting
+    assert name_of(verdict) in glance(reader).waiting
     assert glance(reader).alarm_run == "watch"
 
     yaml = operated.projects[0] / NAME / "deployment.yaml"
@@ -65,6 +69,42 @@ def test_a_version_that_is_promoted_again_has_a_turn_more_with_what_it_scored_th
     past = (promotion(1, 0.7), promotion(2, 0.8), Entry(kind="rollback", run="r", why="w", version=1), promotion(1, 0.9))
     turns = [(turn.version, turn.metric and turn.metric.value) for turn in turns_of(History(entries=past))]
     assert turns == [(1, 0.7), (2, 0.8), (1, 0.7), (1, 0.9)]
+
+
+WEEK = "2026-03-02..2026-03-09"
+
+
+def judged(reader: Reader, version: int, digest: str, outcome: Any, hour: int) -> None:
+    verdict = Verdict(project=NAME, champion=version, window=WEEK, outcome=outcome, at=datetime(2026, 3, 9, hour, tzinfo=UTC))
+    reader.store.replace(f"verdicts/{NAME}/{WEEK}/v{version:04d}-{digest}.json", verdict.model_dump_json().encode())
+
+
+def both(reader: Reader) -> list[tuple[int | None, str] | None]:
+    """The newest verdict in the overview and on the project's own page."""
+    found = glance(reader).verdict, reader.story(NAME).glance.verdict
+    return [one and (one.champion, one.outcome) for one in found]
+
+
+def test_the_newest_verdict_is_the_last_one_reached(reader: Reader) -> None:
+    version = serving(reader)
+    judged(reader, version, "ffff", "data quality", hour=6)
+    judged(reader, version, "0000", "no drift", hour=9)  # mended, and judged again
+    assert both(reader) == [(version, "no drift")] * 2
+
+
+def test_the_newest_verdict_is_on_the_champion_that_serves(reader: Reader) -> None:
+    version = serving(reader)
+    judged(reader, version + 1, "ffff", "drift", hour=9)  # it was rolled back since
+    assert both(reader) == [None, None]
+    judged(reader, version, "0000", "no drift", hour=8)
+    assert both(reader) == [(version, "no drift")] * 2
+
+
+def serving(reader: Reader) -> int:
+    champion = glance(reader).champion
+    assert champion
+    assert champion.version
+    return champion.version
 
 
 def test_what_has_not_changed_is_not_read_again(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +138,7 @@ def test_a_damaged_record_is_named_and_harms_no_other_project(reader: Reader, re
 
 
 def test_a_damaged_verdict_is_named(reader: Reader) -> None:
-    key = reader.store.newest("verdicts/")[NAME]
+    (key,) = reader.store.newest("verdicts/")[NAME]
     reader.store.replace(key, b"[]")
     assert glance(reader).verdict is None
     assert key in glance(reader).faults[0]

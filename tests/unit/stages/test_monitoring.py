@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from pipelines.core.ledger import Entry
 from pipelines.parts.drift import Reference
 from pipelines.parts.drift.joint import Joint
 from pipelines.stages import check as check_stage
-from pipelines.stages.decide import concluded, judge, records
+from pipelines.stages.decide import concluded, earlier, judge, records
 
 JOINT = "all columns together"
 
@@ -210,6 +210,28 @@ def test_a_verdict_is_stored_once_however_often_it_is_reached(world):
     assert len(keys) == 1
     assert keys[0].startswith("verdicts/toy/2025-03-03..2025-03-10/v0001-")
     assert Verdict.model_validate_json(world.session.store.read(keys[0]) or b"").outcome == "no drift"
+
+
+def test_of_several_verdicts_on_a_window_the_report_of_a_later_one_has_the_last(world):
+    store, champion = world.champion().session.store, 1
+    about = {"project": "toy", "champion": champion, "window": "2025-02-24..2025-03-03"}
+    for digest, outcome, hour in (("ffff", "data quality", 6), ("0000", "no drift", 9)):
+        told = Verdict(**about, outcome=outcome, at=datetime(2025, 3, 3, hour, tzinfo=UTC))
+        store.create(f"verdicts/toy/{told.window}/v0001-{digest}.json", told.model_dump_json().encode())
+    now = Verdict(project="toy", champion=champion, window="2025-03-03..2025-03-10", outcome="no drift")
+    assert [one.outcome for one in earlier(store, now)] == ["no drift"]
+
+
+def test_the_record_says_when_a_window_was_judged_last_the_stage_does_not(world):
+    def kept() -> Verdict:
+        (key,) = store.keys("verdicts/toy/")
+        return Verdict.model_validate_json(store.read(key) or b"")
+
+    store = world.champion().session.store
+    first, before = world.check()["verdict"], kept()
+    assert first == world.check()["verdict"], "the same whenever it is reached"
+    assert (first.at, before.at is None) == (None, False)
+    assert before.at < kept().at
 
 
 def test_another_window_leaves_another_verdict(world):
