@@ -105,6 +105,14 @@ def one(name: str, kind: Kind, coder: Coder, codes: Codes, values: NDArray[Any])
     return Categorical(name, kind, coder, codes)
 
 
+def _is_gone(value: Any) -> bool:
+    """None, NaN, and a missing value like pandas' own, which will not even say whether it equals itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
 def _is_text(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "US"
 
@@ -115,6 +123,6 @@ def _few(values: NDArray[Any]) -> bool:
 
 def _floats_or_text(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "O":
-        gone = np.array([value is None or value != value for value in values], dtype=bool)
+        gone = np.array([_is_gone(value) for value in values], dtype=bool)
         return np.where(gone, "", values.astype(str))
     return values.astype(str) if _is_text(values) else values.astype(float, copy=False)

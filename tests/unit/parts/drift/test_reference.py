@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.parts.drift import Reference, Watching
@@ -161,7 +162,7 @@ def test_rows_in_another_order_are_the_same_window(reference):
     assert reference.compare({n: a[order] for n, a in window.items()}, watching()) == reference.compare(window, watching())
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, "", "(missing)"])
+@pytest.mark.parametrize("missing", [None, np.nan, "", "(missing)", pd.NA, pd.NaT])
 def test_what_counts_as_missing(missing):
     frozen = Reference.freeze({"c": np.array(["a", "b"] * 200)}, seed=1)
     window = np.array(["a", "b"] * 100, dtype=object)
