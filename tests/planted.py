@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 WORDS = {
     "AWS_SECRET_ACCESS_KEY": "planted1AwsSecret",
@@ -59,13 +67,38 @@ PROJECT = Talkative
 
 
 def found(places: Iterable[Path], *said: str) -> dict[str, list[str]]:
-    """Which words stand in which files below these folders, by name or content, or in what was said."""
+    """Which words stand in which files below these folders, by name or content, or in what was said. What is packed is unpacked."""
     files = [path for place in places for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
     held: dict[str, list[str]] = {}
-    for word in WORDS.values():
-        for path in files:
-            if word in path.name or word.encode() in path.read_bytes():
+    for path in files:
+        parts = [path.name.encode(), *unpacked(path.read_bytes())]
+        for word in WORDS.values():
+            if any(form in part for form in _forms(word) for part in parts):
                 held.setdefault(word, []).append(str(path))
+    for word in WORDS.values():
         if any(word in text for text in said):
             held.setdefault(word, []).append("what was said")
     return held
+
+
+def _forms(word: str) -> tuple[bytes, ...]:
+    """A word as text has it, and as numpy's arrays of text do."""
+    return word.encode(), word.encode("utf-32-le")
+
+
+def unpacked(content: bytes) -> Iterator[bytes]:
+    """A file's bytes, and those of whatever is packed in it: a zip's members (`.npz` is one), gzip, the values of a parquet table.
+    The kind is told by the first bytes, for the store's files have no names that say it.
+    """
+    yield content
+    with contextlib.suppress(zipfile.BadZipFile, OSError, EOFError, zlib.error, pa.ArrowException):  # cut short, or none at all
+        if content.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                for name in packed.namelist():
+                    yield name.encode()
+                    yield from unpacked(packed.read(name))
+        elif content.startswith(b"\x1f\x8b"):
+            yield from unpacked(gzip.decompress(content))
+        elif content.startswith(b"PAR1"):
+            for column in pq.read_table(pa.BufferReader(content)).columns:
+                yield "\n".join(map(str, column.to_pylist())).encode()

@@ -6,8 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.core.config import load_params
@@ -45,6 +49,28 @@ def test_what_a_failed_and_a_good_run_write_holds_no_secret(talkative: Definitio
     assert code == 0, good
     assert planted.found([tmp_path], ours, good) == {}
     assert planted.found([tmp_path], os.environ["TEAM_API_KEY"]) == {planted.WORDS["TEAM_API_KEY"]: ["what was said"]}
+
+
+def as_arrays(word: str, path: Path) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, notes=np.array([word] * 50))
+
+
+def as_table(word: str, path: Path) -> None:
+    pd.DataFrame({"note": [f"{row} {word}" for row in range(500)]}).to_parquet(path, compression="gzip", write_statistics=False)
+
+
+def as_member(word: str, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("notes.txt", f"{word} " * 50)
+
+
+@pytest.mark.parametrize("written", [as_arrays, as_table, as_member])
+def test_a_planted_word_is_found_in_what_is_packed(written: Callable[[str, Path], None], tmp_path: Path) -> None:
+    path, word = tmp_path / "0a1b2c", planted.WORDS["TEAM_API_KEY"]  # as the store names an artifact
+    written(word, path)
+    assert word.encode() not in path.read_bytes()
+    assert planted.found([tmp_path]) == {word: [str(path)]}
 
 
 @pytest.mark.parametrize(
