@@ -136,17 +136,17 @@ class MlflowTracker:
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
         """Close runs of a project that nobody will finish any more; return their MLflow ids."""
         with self._talking():
-            return self._sweep(store or self._store(), project, self._experiment(project), None)
+            return self._sweep(store or self._store(), project, self._known_experiment(project), None)
 
     def dead(self, project: str) -> list[str]:
         """The MLflow ids that `sweep` would return, with nothing touched."""
         with self._talking():
-            return [run.info.run_id for run, _ in self._dead(self._store(), project, self._experiment(project), None)]
+            return [run.info.run_id for run, _ in self._dead(self._store(), project, self._known_experiment(project), None)]
 
     def _store(self) -> Store:
         return Store.open(self.settings.store, self.settings.home / "cache" / "store")
 
-    def _experiment(self, project: str) -> str | None:
+    def _known_experiment(self, project: str) -> str | None:
         """Its id; None before the first run."""
         found = self.client.get_experiment_by_name(project)
         return found.experiment_id if found else None
