@@ -48,5 +48,7 @@ class StageResult(BaseModel):
     outputs: dict[str, Ref]
     reused: bool = False
     """Answered from the store, or, for a stage that always runs, it found nothing left to do."""
+    lasting: bool = True
+    """Whether it answers the same question the next time; see `Context.lasting`."""
     seconds: float = 0.0
     """Wall time of the body, reading and writing included; of the look-up when reused."""

@@ -217,17 +217,18 @@ def execute(
     memo = f"memo/{session.run.project}/{node.name}/{mark}.json"
     known = None if session.run.fresh else session.store.read(memo)
     before = StageResult.model_validate_json(known) if known else None
-    if before and node.stage.reuse and session.store.keep(before.outputs.values()):
+    if before and before.lasting and node.stage.reuse and session.store.keep(before.outputs.values()):
         return before.model_copy(update={"reused": True, "seconds": time.perf_counter() - started})
     with _machine_errors(node), scratch_folder(node.name) as folder:
         context = Context(session, node, inputs, history, progress, Path(folder), mark, done)
         values = _call(context)
         outputs = save(session, node, values, mark)
-    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=time.perf_counter() - started)
-    if before and not node.stage.reuse and before.outputs == outputs:  # it acts on the world, and found nothing left to do
+    seconds = time.perf_counter() - started
+    result = StageResult(node=node.name, fingerprint=mark, outputs=outputs, seconds=seconds, lasting=context.lasting)
+    if before and before.outputs == outputs and not (node.stage.reuse and (before.lasting or result.lasting)):
+        # it acts on the world and found nothing left to do, or it made do as before
         return result.model_copy(update={"reused": True})
-    if context.lasting:
-        session.store.replace(memo, result.model_dump_json(indent=1).encode())
+    session.store.replace(memo, result.model_dump_json(indent=1).encode())
     return result
 
 
