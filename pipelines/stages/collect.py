@@ -8,7 +8,8 @@ from typing import Any
 from pipelines.core.contract import Window
 from pipelines.core.errors import DataError
 from pipelines.core.execution import Context
-from pipelines.data import replay, sources
+from pipelines.data import replay
+from pipelines.stages.raw import fetch
 
 _FARTHEST = 520
 """Windows searched backwards for data, to say where the nearest lie: ten years of weeks."""
@@ -20,15 +21,7 @@ def collect(context: Context) -> dict[str, Any]:
     """The rows of the newest window, and what it is. Raises DataError for an empty window, naming the nearest with data."""
     params, run, project = context.params, context.run, context.project
     window = replay.window(params.replay, run.as_of, params.seed, params.window)
-    fetched = sources.fetch(
-        params.ingest,
-        context.session.settings,
-        params.seed,
-        into=context.workdir / "raw",
-        progress=context.progress,
-        catalog=context.session.definition.catalog,
-    )
-    context.lasting = not fetched.makeshift  # the next run asks the real sources again
+    fetched = fetch(context)
     data = project.load(fetched.folder, window)
     rows = project.count(data)
     if rows == 0:

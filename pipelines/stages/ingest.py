@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.core.execution import Context
-from pipelines.data import replay, sources
+from pipelines.data import replay
 from pipelines.data.snapshots import Snapshots
+from pipelines.stages.raw import fetch
 
 
 def ingest(context: Context) -> dict[str, Any]:
@@ -18,15 +19,7 @@ def ingest(context: Context) -> dict[str, Any]:
     params, run = context.params, context.run
     known = replay.labelled(params.replay, run.as_of, params.labels_after)
     replay.window(params.replay, known, params.seed)  # nothing to see by then: say so before anything is fetched
-    fetched = sources.fetch(
-        params.ingest,
-        context.session.settings,
-        params.seed,
-        into=context.workdir / "raw",
-        progress=context.progress,
-        catalog=context.session.definition.catalog,
-    )
-    context.lasting = not fetched.makeshift  # the next run asks the real sources again
+    fetched = fetch(context)
     snapshots = Snapshots(context.session.settings)
     pointer = snapshots.add(run.project, fetched.folder)
     snapshots.push()
