@@ -99,6 +99,8 @@ class CodeIndex:
             cached = {}
         self.known: dict[str, Any] = cached["files"] if cached.get("format") == _FORMAT else {}
         self._changed = False
+        self._places: dict[str, tuple[Path, ...]] = {}
+        """Where each name's source was when it was first looked up. Most names are no modules, and each stage looks up hundreds."""
 
     def digest(self, modules: Iterable[str]) -> str:
         """Digest of all `files`."""
@@ -139,12 +141,13 @@ class CodeIndex:
         return found
 
     def _file(self, module: str) -> Path | None:
-        # as text: most names are no modules, hundreds are looked up for each stage, and joining paths takes most of the time
-        bases = [f"{ROOT}/{module.replace('.', '/')}"]
-        if module.startswith("pipelines.projects."):
-            bases += [f"{place}/{module.split('.', 2)[2].replace('.', '/')}" for place in self.projects]
-        paths = (Path(base + ending) for base in bases for ending in (".py", "/__init__.py"))
-        return next((path for path in paths if path.is_file()), None)
+        if module not in self._places:
+            bases = [f"{ROOT}/{module.replace('.', '/')}"]
+            if module.startswith("pipelines.projects."):
+                bases += [f"{place}/{module.split('.', 2)[2].replace('.', '/')}" for place in self.projects]
+            paths = (Path(base + ending) for base in bases for ending in (".py", "/__init__.py"))
+            self._places[module] = tuple(path for path in paths if path.is_file())
+        return next((path for path in self._places[module] if path.is_file()), None)
 
     def _entry(self, module: str, path: Path) -> dict[str, Any]:
         status = path.stat()
