@@ -23,6 +23,15 @@ def test_auto_is_bfloat16_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, 
     assert device.precision("bfloat16", cpu()) == "bfloat16"
 
 
+@pytest.mark.parametrize(("multiplies", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch, multiplies: bool, expected: str) -> None:
+    assert device.device() == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: multiplies and not including_emulation)
+    assert device.device() == torch.device("cuda")
+    assert device.precision("auto", device.device()) == expected
+
+
 def test_mixed_precision_computes_in_bfloat16_with_float32_weights() -> None:
     layer = torch.nn.Linear(3, 2)
     for asked, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
