@@ -86,11 +86,9 @@ def _try(store: Store, name: str, record: dict[str, Any], channels: Sequence[str
     missing = [place for place in record["channels"] if place < len(channels)]
     stale = age > STALE
     left = [place for place in missing if stale or not by_apprise(channels[place], alert)]
+    then = "a day has passed, it is given up" if stale else "it is tried again with the next"
     for place in left:
-        scheme, then = (
-            channels[place].partition("://")[0],
-            "a day has passed, it is given up" if stale else "it is tried again with the next",
-        )
+        scheme = channels[place].partition("://")[0]
         log.error("the alert %r did not reach channel %d (%s); %s", alert.title, place + 1, scheme, then)
     if left and not stale:
         store.replace(f"{WAITING}{name}", json.dumps({**record, "channels": left}).encode())

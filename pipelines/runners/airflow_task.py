@@ -126,9 +126,8 @@ def close(project: str, kind: str) -> None:
             tracker.record(_as_task(session, node), node, result)
     tracker.finish(session, "FAILED" if failed else "FINISHED")
     log.info("closed as %s", f"failed: {', '.join(failed)}" if failed else "finished")
-    if (
-        kind == "training" and not failed
-    ):  # what came in meanwhile; after a failure the next check asks again, not this run at once
+    if kind == "training" and not failed:
+        # what came in meanwhile; after a failure the next check asks again, not this run at once
         _tell_of_alarms(context, session)
 
 

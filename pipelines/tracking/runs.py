@@ -292,9 +292,8 @@ class MlflowTracker:
                 continue
             here = tags.get(_STORE) == self._here and RUN in tags
             holder = open_runs.holder(store, project, tags[RUN]) if here else None
-            if reason := why_gone(
-                holder or tags, successor
-            ):  # the store has the lease as it was renewed, MLflow as a stage ended
+            # the store has the lease as it was renewed, MLflow as a stage ended
+            if reason := why_gone(holder or tags, successor):
                 yield run, reason
 
     # logging ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ def test_auto_is_bfloat16_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize(("multiplies", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_a_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch, multiplies: bool, expected: str) -> None:
-    assert device.device() == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.device() == cpu()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: multiplies and not including_emulation)
     assert device.device() == torch.device("cuda")
