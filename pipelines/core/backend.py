@@ -86,12 +86,12 @@ class FolderBackend:
     """A store in a folder, on a local disk or a file system that renames atomically."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self._resolved = root, root.resolve()
 
     def _place(self, key: str) -> Path:
         """Where a key's file is. Raises DataError for one that leads out of the folder, by its name or by a link."""
         place = self.root / plain_key(key)
-        if not place.resolve().is_relative_to(self.root.resolve()):
+        if not place.resolve().is_relative_to(self._resolved):
             raise DataError(f"{place} is a link that leads out of the store; mount the other disk there in place of the link")
         return place
 

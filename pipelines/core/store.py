@@ -90,23 +90,28 @@ class Store:
         columns: dict[str, str] | None = None,
     ) -> Ref:
         """Store a file or a folder; the same content is stored once, whoever writes it."""
-        if path.is_dir():
-            files = contents(path)
-            size = sum((path / file).stat().st_size for file in files)
-            listing = json.dumps(files, sort_keys=True).encode()
-            digest = hashlib.sha256(listing).hexdigest()
-        else:
-            files, size, listing, digest = None, path.stat().st_size, None, sha256_of(path)
-        ref = Ref(name=name, digest=digest, codec=codec, size=size)
-        manifest = Manifest(ref=ref, project=project, stage=stage, fingerprint=fingerprint, files=files, columns=columns)
+
+        def described(digest: str, size: int, files: dict[str, str] | None) -> Manifest:
+            ref = Ref(name=name, digest=digest, codec=codec, size=size)
+            return Manifest(ref=ref, project=project, stage=stage, fingerprint=fingerprint, files=files, columns=columns)
+
+        if not path.is_dir():
+            digest = sha256_of(path)
+            return self._put({digest: path}, described(digest, path.stat().st_size, None))
+        files = contents(path)
+        size = sum((path / file).stat().st_size for file in files)
+        text = json.dumps(files, sort_keys=True).encode()
+        digest = hashlib.sha256(text).hexdigest()
         with scratch_folder("listing") as folder:
-            sources = {digest: path / file for file, digest in (files or {}).items()} | {digest: path}
-            if listing is not None:
-                sources[digest] = Path(folder) / "listing"
-                sources[digest].write_bytes(listing)
-            if not self._upload(sources, manifest):  # what was there may be old, and just being removed
-                undisturbed(self.backend, lambda: self._upload(sources, manifest) or True)
-        return ref
+            listing = Path(folder) / "listing"
+            listing.write_bytes(text)
+            sources = {each: path / file for file, each in files.items()} | {digest: listing}
+            return self._put(sources, described(digest, size, files))
+
+    def _put(self, sources: dict[str, Path], manifest: Manifest) -> Ref:
+        if not self._upload(sources, manifest):  # what was there may be old, and just being removed
+            undisturbed(self.backend, lambda: self._upload(sources, manifest) or True)
+        return manifest.ref
 
     def _upload(self, sources: dict[str, Path], manifest: Manifest) -> bool:
         """Store an artifact's objects, by digest, and its manifest; whether all objects are new here."""

@@ -59,7 +59,7 @@ class Joint:
     def profiles(self, positions: Positions) -> Floats:
         """Of rows within the pool."""
         parts = np.array_split(positions, -(-positions.size // CHUNK))
-        return np.concatenate([self._profiles(self.vectors[part]) for part in parts])
+        return np.concatenate([self._profiles(self.vectors.take(part, axis=0)) for part in parts])
 
     def surprise(self, windows: Floats, reference: Floats) -> Floats:
         from scipy.special import gammaincc, gammaln
@@ -106,7 +106,7 @@ class Joint:
         i, j = np.triu_indices(self.width)
         products = (u.transpose(0, 2, 1) @ u)[:, i, j]
         products[:, i == j] /= np.sqrt(2)
-        return np.concatenate([np.full((len(u), 1), float(u.shape[1])), u.sum(axis=1), products], axis=1)
+        return np.concatenate([np.full((len(u), 1), float(u.shape[1])), np.ones(u.shape[1]) @ u, products], axis=1)
 
     @staticmethod
     def _distance(windows: Floats, reference: Floats) -> tuple[Floats, Floats]:

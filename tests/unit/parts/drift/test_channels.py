@@ -8,6 +8,7 @@ from scipy.special import log_ndtr
 from scipy.stats import chi2_contingency
 
 from pipelines.parts.drift.channels import SUMMED, g_test
+from pipelines.parts.drift.reference import Reference, Watching
 
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 7, SUMMED + 1, SUMMED + 2, SUMMED + 9])
@@ -49,3 +50,10 @@ def test_the_more_surprising_of_two_stays_so_where_probabilities_are_too_small_f
 def test_counts_that_are_equal_surprise_nobody():
     for found in g_test(np.array([[10.0, 20.0]]), np.array([10.0, 20.0])):
         assert found == pytest.approx([0], abs=1e-6)
+
+
+def test_a_column_without_any_value_on_either_side_has_not_moved():
+    reference = Reference.freeze({"x": np.array([""] * 300), "y": np.arange(300.0)}, seed=0)
+    window = {"x": np.array([""] * 50), "y": 6 * np.arange(50.0)}
+    found = {channel.name: channel for channel in reference.compare(window, Watching(0.05, 100, 0.1, 50, 0))}
+    assert (found["x"].effect, found["x"].p_value, found["x"].note) == (0.0, 1.0, "no value in the reference")
