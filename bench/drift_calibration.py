@@ -14,37 +14,41 @@ With --write the tables go into docs/drift.md and the plot into docs/images.
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.drift_world import REFERENCE_ROWS, RULES, WORLDS, Coded, Drawn, evidently, rows, usual
+from bench import drift_seasons
+from bench.drift_judge import (
+    BLOCKS,
+    DONORS,
+    LARGE,
+    LIMITS,
+    SIZES,
+    STATED,
+    WATCHING,
+    WEEKS,
+    Cells,
+    Flags,
+    Judge,
+    alarms,
+    delay,
+    interval,
+    until,
+)
+from bench.drift_world import REFERENCE_ROWS, RULES, WORLDS, Drawn, evidently, rows
 from bench.measure import machine
 from pipelines.core.settings import ROOT
-from pipelines.parts.drift import Reference, Watching, sequence
 from pipelines.parts.drift.coding import Floats
 
-WATCHING = Watching(false_alarm_rate=0.05, resamples=500, effect=0.05, rows=50, seed=1)
-STATED = (0.05, 0.02)
-"""Rates for which the chart is measured: one where there is more to count, and the default."""
-WEEKS = 52
-SIZES = (200, 500, 1_000)
-LARGE, BLOCKS = 10_000, 104
-"""Rows in the largest windows, and the blocks of 1,000 they are made of."""
-DONORS, LIMITS = 50, 5
-"""References that draw nulls of their own, and limits."""
 JUDGED = {200: (60, 52), 500: (60, 52), 1_000: (60, 16), LARGE: (60, 6)}
 """Streams and weeks of each that the usual rules judge when nothing drifts, by rows in a window."""
 DRIFTED, SEEN = 200, (40, 8)
 """Streams of each change; how many of them, and weeks of each, the usual rules judge."""
-YEARS = 20
-"""References with seasons."""
 CHANGES: dict[str, dict[str, Any]] = {
     **{f"{s} σ in {c} of 30": {"shift": s, "columns": c} for s in (0.1, 0.2, 0.3) for c in (1, 3, 10)},
     "two categories swap": {"swap": True},
@@ -52,49 +56,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "correlation 0 → 0.3 among 5": {"pair": 0.3, "columns": 5},
     "correlation 0 → 0.5 of a pair": {"pair": 0.5, "columns": 2},
 }
-Flags = NDArray[np.bool_]
-Cells = dict[tuple[str, str, int], Any]
-
-
-@dataclass(frozen=True)
-class Judge:
-    """One reference, asked what it makes of windows."""
-
-    arrays: dict[str, NDArray[Any]]
-    coded: Coded
-
-    @classmethod
-    def of(cls, drawn: Drawn, seed: int) -> Judge:
-        return cls(drawn.arrays, Coded(Reference.freeze(drawn.arrays, seed=seed)))
-
-    @property
-    def reference(self) -> Reference:
-        return self.coded.reference
-
-    def lend(self, other: Judge) -> None:
-        """Give another one of the same world what was drawn here."""
-        other.reference.nulls, other.reference.rates = self.reference.nulls, self.reference.rates
-
-    def profiles(self, drawn: Drawn, sets: int) -> list[Floats]:
-        """Of equal windows one after another, for each channel."""
-        seen = self.coded.rows(drawn)
-        return [channel.observed(seen, sets) for channel in self.reference.family]
-
-    def p_values(self, profiles: list[Floats], size: int) -> tuple[Floats, Floats]:
-        """Of windows of so many rows, without the floor on the effect and with it."""
-        plain, floored = np.ones(len(profiles[0])), np.ones(len(profiles[0]))
-        for channel, windows in zip(self.reference.family, profiles, strict=True):
-            p = self.reference.p_values(channel.surprise(windows, channel.total), size, WATCHING)
-            np.minimum(plain, p, out=plain)
-            np.minimum(floored, np.where(channel.effect(windows) >= WATCHING.effect, p, 1.0), out=floored)
-        return plain, floored
-
-    def limit(self, size: int, stated: float) -> float:
-        return self.reference.limit(size, replace(WATCHING, false_alarm_rate=stated))
-
-    def usual(self, drawn: Drawn, sets: int) -> dict[str, Flags]:
-        """What the usual rules say of equal windows one after another."""
-        return usual(self.arrays, drawn.arrays, sets)
 
 
 class World:
@@ -153,6 +114,7 @@ class World:
 
     def drift(self, streams: int) -> Cells:
         """Weeks to the first alarm for every change and size: median and share of streams with one."""
+        streams = min(streams, DRIFTED)
         first: dict[tuple[str, str, int], list[float]] = {}
         flags: dict[tuple[str, str, int], list[Flags]] = {}
         for place, _, judge in self.judges(streams):
@@ -175,22 +137,7 @@ class World:
             first[key] = [until(rang) for rang in weeks]
         return {("drift", f"{rule}|{name}", size): delay(found) for (rule, name, size), found in first.items()}
 
-    def seasons(self) -> Cells:
-        """Alarms per window over a year, with the floor, of which the reference knew all seasons, or its first quarter alone."""
-        found: dict[tuple[str, str, int], list[float]] = {}
-        for size in (SIZES[0], SIZES[-1]):
-            for name, span in (("a whole year", 52), ("one season", 13)):
-                for place in range(YEARS):
-                    random = np.random.default_rng([23, place])
-                    judge = Judge.of(rows(random, REFERENCE_ROWS, week=random.integers(span, size=REFERENCE_ROWS)), place)
-                    judge.reference.rates = self.donors[0].reference.rates
-                    drawn = rows(random, WEEKS * size, week=np.repeat(np.arange(WEEKS), size))
-                    for what, p in zip(("plain", "floored"), judge.p_values(judge.profiles(drawn, WEEKS), size), strict=True):
-                        rang = alarms(p[None], judge.limit(size, WATCHING.false_alarm_rate))
-                        found.setdefault(("season", f"{name}|{what}", size), []).append(float(rang.mean()))
-        return {key: interval(*rates) for key, rates in found.items()}
-
-    def agreement(self, size: int, windows: int) -> Cells:
+    def agreement(self, streams: int, size: int = SIZES[0], windows: int = 20) -> Cells:
         """How often the real Evidently and the same rules in numpy say the same."""
         _, random, judge = next(self.judges(1))
         found = {"windows": windows, "any": 0, "half": 0, "agree": 0}
@@ -203,50 +150,35 @@ class World:
         return {("evidently", "", size): found}
 
 
-def alarms(p: Floats, limit: float) -> Flags:
-    """Alarms of the chart in streams of p-values, (streams, weeks)."""
-    evidence, rang = np.zeros(len(p)), np.zeros(p.shape, dtype=bool)
-    for week in range(p.shape[1]):
-        evidence = np.maximum(0.0, evidence - np.log(p[:, week]) - sequence.ALLOWANCE)
-        rang[:, week] = (evidence > 0) & (evidence >= limit)
-        evidence[rang[:, week]] = 0.0
-    return rang
+def _of_world(name: str, what: Callable[[World, int], Cells], streams: int) -> Cells:
+    return what(World(name), streams)
 
 
-def interval(*rates: float) -> list[float]:
-    """The mean of references' rates, with a 95 % interval by resampling references, and how many they are."""
-    values, random = np.array(rates), np.random.default_rng(5)
-    drawn = [values[random.integers(values.size, size=values.size)].mean() for _ in range(2_000)]
-    return [float(values.mean()), *np.quantile(drawn, [0.025, 0.975]).tolist(), values.size]
-
-
-def until(rang: Flags) -> float:
-    """The week of the first alarm, infinite without one."""
-    return float(rang.argmax() + 1) if rang.any() else math.inf
-
-
-def delay(first: list[float]) -> list[float | None]:
-    """Median week of the first alarm, None when half of the streams have none; the share of streams with one."""
-    middle = float(np.median(first))
-    return [middle if math.isfinite(middle) else None, float(np.isfinite(first).mean())]
+PARTS: dict[str, Callable[[int], Cells]] = {
+    "seasons": drift_seasons.nulls,
+    **{f"null, {name}": partial(_of_world, name, World.null) for name in WORLDS},
+    "drift": partial(_of_world, "independent", World.drift),
+    "drift in a season": drift_seasons.delays,
+    "evidently": partial(_of_world, "independent", World.agreement),
+}
+"""What is measured, given a number of streams."""
 
 
 def measure(streams: int) -> Cells:
-    """All cells."""
-    worlds = {name: World(name) for name in WORLDS}
-    plain, drifted = worlds["independent"], min(streams, DRIFTED)
-    parts: dict[str, Callable[[], Cells]] = {f"null, {name}": partial(world.null, streams) for name, world in worlds.items()}
-    parts |= {
-        "drift": partial(plain.drift, drifted),
-        "seasons": plain.seasons,
-        "evidently": partial(plain.agreement, SIZES[0], 20),
-    }
+    """All cells, two parts at a time."""
     cells: Cells = {}
-    for name, compute in parts.items():
-        started, used = time.perf_counter(), time.process_time()
-        cells |= compute()
-        print(f"{name}: {time.perf_counter() - started:.0f} s, {time.process_time() - used:.0f} s of processor time", flush=True)
+    with ProcessPoolExecutor(2) as pool:
+        for told in as_completed([pool.submit(_timed, name, streams) for name in PARTS]):
+            found, line = told.result()
+            cells |= found
+            print(line, flush=True)
     return cells
+
+
+def _timed(name: str, streams: int) -> tuple[Cells, str]:
+    started, used = time.perf_counter(), time.process_time()
+    cells = PARTS[name](streams)
+    return cells, f"{name}: {time.perf_counter() - started:.0f} s, {time.process_time() - used:.0f} s of processor time"
 
 
 def main() -> None:
@@ -254,12 +186,12 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--write", action="store_true", help="write docs/drift.md and its plot")
     arguments = parser.parse_args()
-    started, used = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
     cells = measure(arguments.streams)
-    spent = f"{(time.perf_counter() - started) / 60:.0f} minutes, {(time.process_time() - used) / 60:.0f} of processor time"
+    spent = f"{(time.perf_counter() - started) / 60:.0f} minutes"
     from bench.drift_tables import plot, tables
 
-    text = tables(cells, f"{machine()}; {spent}, one process", arguments.streams)
+    text = tables(cells, f"{machine()}; {spent}, two processes", arguments.streams)
     print(text)
     if arguments.write:
         page = ROOT / "docs" / "drift.md"

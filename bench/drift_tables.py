@@ -133,14 +133,22 @@ def _seasons(cells: Cells) -> list[str]:
     text = [
         "### Seasons",
         "",
-        "Three of 30 columns swing by 0.3 σ over the year. Share of windows of one year with an alarm of our chart, stated 5 %:",
+        "Three of 30 columns swing by 0.3 σ over the year, and nothing else changes. Share of windows with an alarm, beside reference "
+        "rows of the same season (`monitor.season`), and beside all of them:",
         "",
-        *_head("reference", "rows", "without the floor", "with the floor"),
+        *_head("reference rows", "rows", "streams", "chart, stated 5 %", FLOOR, "chart, stated 2 %", FLOOR),
     ]
-    for name in ("a whole year", "one season"):
+    for name in ("of the same season", "of all the year"):
         for size in _sizes(cells, "season"):
-            shown = (cells["season", f"{name}|{what}", size] for what in ("plain", "floored"))
-            text.append(f"| {name} | {size:,} | {' | '.join(_share(rate) for rate in shown)} |")
+            plain, floored = (cells["season", f"{name}|{what}", size] for what in ("plain", "floored"))
+            shown = (plain[0], floored[0], plain[1], floored[1])
+            text.append(f"| {name} | {size:,} | {plain[0][3]:,} | {' | '.join(_share(rate) for rate in shown)} |")
+    changes = list(dict.fromkeys(name for which, name, _ in cells if which == "late"))
+    sizes = _sizes(cells, "late")
+    text += ["", "Median week of the first alarm after a change beside the season, as above:", ""]
+    text += _head("change", *(f"{size:,} rows" for size in sizes))
+    for change in changes:
+        text.append(f"| {change} | {' | '.join(_delay(cells['late', change, size], False) for size in sizes)} |")
     return text
 
 

@@ -177,6 +177,9 @@ class Monitor(Strict):
     deviations; the customary 0.1 misses a third of shifts of 0.3 in 3 of 30 columns at 200 rows, where this sees 92 %."""
     rows: int = Field(50, gt=0)
     """Windows with fewer rows are too small to judge."""
+    season: float = Field(0, ge=0)
+    """Days after which the data come round again, such as 365.25 or 7: windows are then compared with the reference's rows of the
+    same part of the season alone. It takes test rows from all of a season, with their times (`Project.times`). 0: none."""
     quality: Quality = Quality()
 
 

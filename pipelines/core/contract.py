@@ -283,8 +283,10 @@ class Project(ABC, Generic[Data, Model]):
         """
         return self.take(data, [])
 
-    def newest(self, data: Data) -> datetime | None:
-        """When the newest row is from; None where rows carry no time."""
+    def times(self, data: Data) -> Any:
+        """When each row is from: a numpy array of seconds since 1970 in UTC, NaN where that is unknown. None where rows carry no
+        time.
+        """
         return None
 
     def permuted(self, data: Data, channel: str, order: Sequence[int]) -> Data | None:

@@ -212,7 +212,7 @@ TRAINING = (
         doc="Freeze rows the champion never learned from as the reference for drift checks.",
         reads=("promotion", "decision", "test", "model"),
         writes=(Output("baseline", "folder", show="artifact", doc="Reference rows and their statistics."),),
-        params=("seed", "monitor", "score", "evaluate"),
+        params=("seed", "window", "monitor", "score", "evaluate"),
     ),
 )
 
@@ -240,7 +240,7 @@ MONITORING = (
             Output("drift", "json", show="metrics", doc="Each channel: statistic, effect, calibrated p-value."),
             Output("drift_report", "folder", show="artifact", doc="The same for people, as HTML."),
         ),
-        params=("seed", "monitor", "score", "evaluate", "gates"),
+        params=("seed", "window", "monitor", "score", "evaluate", "gates"),
         looks_at=("champion",),
     ),
     Stage(

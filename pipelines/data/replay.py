@@ -104,6 +104,14 @@ def describe(replay: Replay | None, as_of: datetime) -> dict[str, Any]:
     return plain
 
 
+def newest(times: Any) -> datetime | None:
+    """The latest of `Project.times`; None where no row has one."""
+    import numpy as np
+
+    known = () if times is None else times[np.isfinite(times)]
+    return datetime.fromtimestamp(float(np.max(known)), UTC) if len(known) else None
+
+
 def label(window: Window) -> str:
     """`2025-03-03..2025-03-10`: start and end, the end not included."""
     return f"{window.start:%Y-%m-%d}..{window.end:%Y-%m-%d}" if window.start else f"..{window.end:%Y-%m-%d}"

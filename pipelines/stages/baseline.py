@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.artifacts import Ref
 from pipelines.core.config import Params, validated
 from pipelines.core.contract import Arrays
+from pipelines.core.errors import ConfigError
 from pipelines.core.evidence import Decision
 from pipelines.core.execution import Context, save
 from pipelines.core.ledger import Entry
-from pipelines.parts.drift import Metric, Outcomes, Reference, Watching, importance
+from pipelines.parts.drift import Metric, Outcomes, Reference, Season, Watching, importance
 
 
 def baseline(context: Context) -> dict[str, Any]:
@@ -29,7 +31,13 @@ def baseline(context: Context) -> dict[str, Any]:
     model = context.session.read(context.refs("model")[winner])
     test = context.read("test")
     folder = context.workdir / "baseline"
-    reference = Reference.freeze(context.project.watch(model, test), context.params.seed)
+    times = context.project.times(test)
+    if times is None and context.params.monitor.season:
+        raise ConfigError(
+            f"params.yaml has monitor.season: {context.params.monitor.season:g}, and the rows of {context.run.project} carry no time "
+            "to say which part of a season they are from; let `Project.times` say it (a table names its column `time`), or set 0"
+        )
+    reference = Reference.freeze(context.project.watch(model, test), context.params.seed, times=times)
     reference.write(folder, watching(context.params))
     _outcomes(context, model, test, reference, folder)
     _note(
@@ -40,8 +48,15 @@ def baseline(context: Context) -> dict[str, Any]:
 
 def watching(params: Params) -> Watching:
     """How windows are judged, from the project's parameters."""
-    monitor = params.monitor
-    return Watching(monitor.false_alarm_rate, monitor.resamples, monitor.effect, monitor.rows, params.seed)
+    monitor, cycle = params.monitor, season(params)
+    together = cycle.together if cycle else 0
+    return Watching(monitor.false_alarm_rate, monitor.resamples, monitor.effect, monitor.rows, params.seed, together)
+
+
+def season(params: Params) -> Season | None:
+    """What comes back and how long a window is; None where nothing does."""
+    days = timedelta(days=params.monitor.season)
+    return Season(days.total_seconds(), timedelta(weeks=params.window).total_seconds()) if days else None
 
 
 def headline(context: Context) -> Metric:
@@ -58,7 +73,7 @@ def headline(context: Context) -> Metric:
 def _outcomes(context: Context, model: Any, test: Any, reference: Reference, folder: Path) -> None:
     """What later labels are compared with, and how much the model rests on each column."""
     project, seed, metric = context.project, context.params.seed, headline(context)
-    Outcomes.freeze(project.truth(test), project.predict(model, test), seed).write(folder)
+    Outcomes.freeze(project.truth(test), project.predict(model, test), seed, times=project.times(test)).write(folder)
     found = importance.importance(project, model, test, reference.channels, metric, seed)
     importance.write(found, metric.name, folder)
 

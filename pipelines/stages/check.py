@@ -23,12 +23,12 @@ from pipelines.core.evidence import Channel, Criterion, Drift, Estimate, Leaderb
 from pipelines.core.execution import Context
 from pipelines.core.ledger import Entry
 from pipelines.core.settings import quiet_environment
-from pipelines.parts.drift import Channels, Outcomes, Reference, importance, jointly, p_value, quality
+from pipelines.parts.drift import Channels, Outcomes, Part, Reference, importance, jointly, p_value, quality
 from pipelines.parts.drift.family import alike, as_channels
 from pipelines.parts.evaluation import resample
 from pipelines.parts.reports import drift as page
 from pipelines.parts.reports.sketch import Sketch, sketch
-from pipelines.stages.baseline import headline, watching
+from pipelines.stages.baseline import headline, season, watching
 from pipelines.stages.decide import earlier, judge, records
 
 SAMPLE = 2_000
@@ -87,13 +87,39 @@ class Comparison:
         return "`pipelines doctor` freezes one from what that run has left, and trains nothing"
 
     @cached_property
-    def reference(self) -> Reference:
+    def whole(self) -> Reference:
+        """The champion's reference."""
         return Reference.read(self.folder)
 
     @cached_property
+    def reference(self) -> Reference:
+        """What the window is compared with: of a season those rows that are from the same part of it."""
+        near = self._near(self.whole.times, "window")
+        return self.whole if near is None else Part(self.whole, near)
+
+    @cached_property
     def outcomes(self) -> Outcomes | None:
-        """Labels and predictions of the reference rows; None in references that were frozen without."""
-        return Outcomes.read(self.folder)
+        """Labels and predictions of the reference rows, of a season those near the newest labels; None in references that were
+        frozen without.
+        """
+        whole = Outcomes.read(self.folder)
+        near = self._near(whole.times, "outcomes") if whole else None
+        return whole if whole is None or near is None else whole.part(near)
+
+    def _near(self, times: Any, rows: str) -> Any:
+        """Which of the reference's rows, by their times, are of the same part of the season as rows that this stage reads; None
+        where there is no season.
+        """
+        params, project = self.context.params, self.context.project
+        if (cycle := season(params)) is None:
+            return None
+        if times is None:
+            raise ConfigError(
+                f"params.yaml has monitor.season: {params.monitor.season:g}, and the reference of version {self.champion.version} of "
+                f"{self.context.run.project} does not say when its rows are from; the next promotion freezes one that does. Until then "
+                "set monitor.season to 0"
+            )
+        return cycle.near(times, project.times(self.context.read(rows)))
 
     @cached_property
     def model(self) -> Any:
@@ -140,8 +166,10 @@ class Comparison:
     @cached_property
     def few(self) -> str:
         """Why the window is too small to judge; empty when it is not."""
-        least = self.context.params.monitor.rows
-        for side, rows in (("window", self.rows), ("reference", self.reference.rows)):
+        asked = self.context.params.monitor
+        least = asked.rows
+        compared = "reference, in this part of the season," if asked.season else "reference"
+        for side, rows in (("window", self.rows), (compared, self.reference.rows)):
             if rows < least:
                 return f"the {side} has {rows} rows, fewer than the {least} asked for (monitor.rows)"
         return ""
@@ -192,6 +220,8 @@ class Comparison:
             "KS and G-tests and a domain classifier, max-T over all channels by windows drawn from the reference without "
             f"replacement, added up over windows; what counts has an effect of {asked.effect:g} or more"
         )
+        if asked.season:
+            method += "; compared with the reference's rows of the same part of the season"
         if families > 1:
             method += f"; labels and performance are a family of their own, so that each of the two has a rate of {rate:.2%}"
         return Drift(
@@ -219,7 +249,7 @@ class Comparison:
         return min([p_value(others, self.context.params.monitor.effect), *lost])
 
     def _values(self, channels: tuple[Channel, ...]) -> list[Criterion]:
-        new = quality.new_values(self.reference.channels, self.window, self.context.params.monitor.quality)
+        new = quality.new_values(self.whole.channels, self.window, self.context.params.monitor.quality)
         return [*new, *quality.missing_values(channels, self.reference.channels, self.window)]
 
     def _performance(self) -> Performance:

@@ -26,14 +26,14 @@ def collect(context: Context) -> dict[str, Any]:
     rows = project.count(data)
     if rows == 0:
         raise DataError(f"window {replay.label(window)} has no rows; {_nearest(context, fetched.folder)}")
-    champion, newest = context.champion, project.newest(data)
+    champion, latest = context.champion, replay.newest(project.times(data))
     outcomes, labels = _outcomes(context, fetched.folder, data)
     info = {
         "window": replay.label(window),
         "end": window.end.isoformat(),
         "rows": rows,
         "usual_rows": _usual_rows(context, fetched.folder, window),
-        "newest": newest and newest.isoformat(),
+        "newest": latest and latest.isoformat(),
         "labels": labels,
         "source": fetched.source,
         "origin": fetched.origin,

@@ -48,9 +48,9 @@ def nothing_later_is_read(subject: Subject) -> None:
         assert fewer < project.count(subject.data), (
             f"half way through the replay there are {fewer} rows, as many as at its end; load must select window.positions"
         )
-    if (newest := project.newest(subject.data)) is not None:
-        _nothing_after(subject, newest - timedelta(microseconds=1))
-        _nothing_after(subject, newest - timedelta(days=30))
+    if (latest := replay.newest(project.times(subject.data))) is not None:
+        _nothing_after(subject, latest - timedelta(microseconds=1))
+        _nothing_after(subject, latest - timedelta(days=30))
     empty = Window(start=today(), end=today(), positions=lambda rows: [])
     try:
         found = project.count(project.load(subject.raw, empty))
@@ -62,12 +62,14 @@ def nothing_later_is_read(subject: Subject) -> None:
 
 def _nothing_after(subject: Subject, end: datetime) -> None:
     """A window that ends then, and chooses no positions, holds no row from that instant on."""
+    from pipelines.data import replay
+
     try:
-        newest = subject.project.newest(subject.project.load(subject.raw, Window(start=None, end=end)))
+        latest = replay.newest(subject.project.times(subject.project.load(subject.raw, Window(start=None, end=end))))
     except DataError:  # there is nothing so early
         return
-    assert newest is None or newest < end, (
-        f"of a window that ends {end:%Y-%m-%d %H:%M} the newest row is of {newest:%Y-%m-%d %H:%M}"
+    assert latest is None or latest < end, (
+        f"of a window that ends {end:%Y-%m-%d %H:%M} the newest row is of {latest:%Y-%m-%d %H:%M}"
     )
 
 

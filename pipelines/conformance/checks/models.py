@@ -154,6 +154,19 @@ def units_are_one_label_a_row(subject: Subject) -> None:
 
 
 @check
+def times_are_one_a_row(subject: Subject) -> None:
+    """Rows that carry a time say it in seconds, one a row, also when they are raw; or none does."""
+    for what, data in (("test rows", subject.test), ("raw rows", subject.data)):
+        times = subject.project.times(data)
+        if times is None:
+            continue
+        array = np.asarray(times)
+        assert array.shape == (subject.project.count(data),), f"{what}: times has shape {array.shape}"
+        assert array.dtype.kind == "f", f"{what}: times are {array.dtype}, expected seconds since 1970 as floats"
+        assert np.isfinite(array).any(), f"{what}: no time is known"
+
+
+@check
 def watch_gives_channels(subject: Subject) -> None:
     """`watch` gives one-dimensional channels, one value a row, numbers or strings, also for raw rows."""
     model = subject.fits[subject.candidates[0]].model

@@ -6,6 +6,7 @@ from pipelines.parts.drift.channels import Kind
 from pipelines.parts.drift.family import Channels, as_channels
 from pipelines.parts.drift.outcomes import Metric, Outcomes, jointly
 from pipelines.parts.drift.reference import Reference, Watching, p_value
+from pipelines.parts.drift.season import Part, Season
 from pipelines.parts.drift.sequence import Seen, State, weigh
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Kind",
     "Metric",
     "Outcomes",
+    "Part",
     "Reference",
+    "Season",
     "Seen",
     "State",
     "Watching",

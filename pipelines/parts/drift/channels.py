@@ -13,7 +13,8 @@ what it is expected to be without drift, (B - 1)(1/n + 1/m) for B bins (Yurdakul
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from copy import copy
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,9 @@ class Channel(Protocol):
         """How far each window's profile is from the reference's: stability index less what it is expected to be without
         drift, at least 0 (see `stability`)."""
 
+    def beside(self, rows: Rows) -> Self:
+        """The same channel with other rows, in place of all of the reference's, to compare windows with."""
+
     def statistic(self, rows: Rows, profile: Floats) -> float:
         """The distance itself: Kolmogorov-Smirnov, G per row, or the area under the ROC curve; `profile`: (1, d)."""
 
@@ -67,12 +71,19 @@ class Numeric:
 
     def __init__(self, name: str, kind: Kind, coder: Quantiles, codes: Codes, values: Floats) -> None:
         self.name, self.kind, self.coder, self.codes = name, kind, coder, codes
-        self.total = counted(codes[None], coder.width)[0]
-        present = values[np.isfinite(values)]
+        self._describe(counted(codes[None], coder.width)[0], values)
+
+    def _describe(self, total: Floats, values: Floats) -> None:
+        self.total, present = total, values[np.isfinite(values)]
         self.about = {"mean": float(present.mean()), "deviation": float(present.std())} if present.size else {}
         middle = np.cumsum(self.total[:-1]) - self.total[:-1] / 2
         place = np.minimum(BINS * middle / max(present.size, 1), BINS - 1).astype(int)
         self.starts = np.flatnonzero(np.diff(place, prepend=-1))
+
+    def beside(self, rows: Rows) -> Self:
+        found = copy(self)
+        found._describe(self.observed(rows)[0], rows.values[self.name])
+        return found
 
     def profiles(self, positions: Positions) -> Floats:
         return counted(self.codes[positions], self.coder.width)
@@ -124,6 +135,11 @@ class Categorical:
 
     def observed(self, rows: Rows, sets: int = 1) -> Floats:
         return counted(rows.codes[self.name].reshape(sets, -1), self.coder.width)
+
+    def beside(self, rows: Rows) -> Self:
+        found = copy(self)
+        found.total = self.observed(rows)[0]
+        return found
 
     def surprise(self, windows: Floats, reference: Floats) -> Floats:
         return g_test(*self._pooled(windows, reference))[1]
@@ -178,6 +194,11 @@ class Missing:
 
     def observed(self, rows: Rows, sets: int = 1) -> Floats:
         return _shares((rows.codes[self.column] == self.last).reshape(sets, -1))
+
+    def beside(self, rows: Rows) -> Self:
+        found = copy(self)
+        found.total = self.observed(rows)[0]
+        return found
 
     def surprise(self, windows: Floats, reference: Floats) -> Floats:
         return g_test(windows, reference)[1]

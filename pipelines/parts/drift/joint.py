@@ -18,7 +18,8 @@ about (WIDTH / p)² of its strength.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -79,6 +80,13 @@ class Joint:
             for start in range(place * count, (place + 1) * count, CHUNK):
                 part = slice(start, min(start + CHUNK, (place + 1) * count))
                 found[place] += self._profiles((self._encoded(rows.codes, part) @ self.rotation)[None])[0]
+        return found
+
+    def beside(self, rows: Rows) -> Self:
+        """Rows of the pool: scaling stays as it was learnt on the others, and so does what T is without drift."""
+        found = copy(self)
+        found.total, found.raw = self.observed(rows)[0], self._some(rows)
+        found.shown = found.raw @ self.rotation
         return found
 
     def effect(self, windows: Floats) -> Floats:

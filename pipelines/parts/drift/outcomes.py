@@ -27,7 +27,7 @@ from pipelines.core import evidence
 from pipelines.core.contract import Arrays
 from pipelines.parts.arrays import Arrays as ArraysCodec
 from pipelines.parts.drift.channels import Channel
-from pipelines.parts.drift.coding import Coder, Rows
+from pipelines.parts.drift.coding import Coder, Floats, Positions, Rows
 from pipelines.parts.drift.family import alike, as_channels, coders, frozen, one
 from pipelines.parts.drift.reference import ROWS, Watching, ranked
 
@@ -55,7 +55,8 @@ class Metric:
 class Outcomes:
     """Labels of the reference rows and the champion's predictions for them, rows first."""
 
-    def __init__(self, truth: Arrays, predictions: Arrays) -> None:
+    def __init__(self, truth: Arrays, predictions: Arrays, times: Floats | None = None) -> None:
+        self.times = times
         self.truth = {name: np.asarray(values) for name, values in truth.items()}
         self.predictions = {name: np.asarray(values) for name, values in predictions.items()}
         self.rows = len(next(iter(self.truth.values())))
@@ -73,11 +74,15 @@ class Outcomes:
         return [one(name, "label", coder, codes[name], self.labels[name]) for name, coder in self.coders.items()]
 
     @classmethod
-    def freeze(cls, truth: Arrays, predictions: Arrays, seed: int, rows: int = ROWS) -> Outcomes:
-        """At most `rows` rows, drawn by `seed` where there are more."""
-        given = cls(truth, predictions)
-        kept = np.sort(np.random.default_rng(seed).choice(given.rows, min(rows, given.rows), replace=False))
-        return cls(_take(given.truth, kept), _take(given.predictions, kept))
+    def freeze(cls, truth: Arrays, predictions: Arrays, seed: int, rows: int = ROWS, times: Floats | None = None) -> Outcomes:
+        """At most `rows` rows, drawn by `seed` where there are more; `times` when each is from, in seconds."""
+        given = cls(truth, predictions, times)
+        return given.part(np.sort(np.random.default_rng(seed).choice(given.rows, min(rows, given.rows), replace=False)))
+
+    def part(self, positions: Positions) -> Outcomes:
+        """These rows alone."""
+        times = None if self.times is None else self.times[positions]
+        return Outcomes(_take(self.truth, positions), _take(self.predictions, positions), times)
 
     @classmethod
     def read(cls, folder: Path) -> Outcomes | None:
@@ -89,11 +94,12 @@ class Outcomes:
             {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(part)}
             for part in ("truth.", "predictions.")
         )
-        return cls(truth, predictions)
+        return cls(truth, predictions, arrays["times"].astype(float) if "times" in arrays else None)
 
     def write(self, folder: Path) -> None:
-        """`outcomes.npz`: `truth.…` and `predictions.…`."""
+        """`outcomes.npz`: `truth.…`, `predictions.…` and, where it is known when rows are from, `times`."""
         arrays = {f"truth.{name}": values for name, values in self.truth.items()}
+        arrays |= {} if self.times is None else {"times": self.times}
         ArraysCodec().write(arrays | {f"predictions.{name}": values for name, values in self.predictions.items()}, folder / FILE)
 
     def compare(self, truth: Arrays, predictions: Arrays, metric: Metric, watching: Watching) -> tuple[evidence.Channel, ...]:

@@ -37,6 +37,7 @@ SIZES = (50, 100, 200, 500, 1_000)
 """Window sizes whose nulls are drawn, as far as half the pool reaches."""
 TAIL = 10
 """From so many drawn windows downwards p-values follow the exponential tail that surprises, minus logarithms, have."""
+TIMES = "times.npz"
 LEAST = 1e-6
 """Smallest p-value: the tail is not trusted further."""
 
@@ -50,6 +51,8 @@ class Watching:
     effect: float
     rows: int
     seed: int
+    together: int = 0
+    """Windows in a row that are compared with the same rows; all of them when 0. See `season.py`."""
 
 
 class Reference:
@@ -58,8 +61,8 @@ class Reference:
     A third of the rows serve the domain classifier alone (see `joint.py`); windows are drawn from the others, the pool.
     """
 
-    def __init__(self, channels: Channels) -> None:
-        self.channels = channels
+    def __init__(self, channels: Channels, times: Floats | None = None) -> None:
+        self.channels, self.times = channels, times
         self.rows = len(next(iter(channels.values()))) if channels else 0
         order = np.random.default_rng(self.rows).permutation(self.rows)
         self.learnt, self.pool = np.sort(order[: self.rows // 3]), np.sort(order[self.rows // 3 :])
@@ -69,19 +72,21 @@ class Reference:
         """Alarms per window for each of `sequence.LIMITS`, by window size."""
 
     @classmethod
-    def freeze(cls, arrays: Arrays, seed: int, rows: int = ROWS) -> Reference:
-        """A reference of at most `rows` rows, drawn by `seed` where there are more."""
+    def freeze(cls, arrays: Arrays, seed: int, rows: int = ROWS, times: Floats | None = None) -> Reference:
+        """A reference of at most `rows` rows, drawn by `seed` where there are more; `times` when each is from, in seconds."""
         channels = as_channels(arrays)
         given = cls(channels).rows
         if given > rows:
             kept = np.sort(np.random.default_rng(seed).choice(given, rows, replace=False))
             channels = {name: values[kept] for name, values in channels.items()}
-        return cls(frozen(channels))
+            times = None if times is None else times[kept]
+        return cls(frozen(channels), times)
 
     @classmethod
     def read(cls, folder: Path) -> Reference:
         """The reference that `write` left in a folder, its nulls and rates included."""
-        found = cls(dict(ArraysCodec().read(folder / "reference.npz")))
+        times = ArraysCodec().read(folder / TIMES)["times"].astype(float) if (folder / TIMES).is_file() else None
+        found = cls(dict(ArraysCodec().read(folder / "reference.npz")), times)
         if (folder / "nulls.npz").is_file():
             for name, values in ArraysCodec().read(folder / "nulls.npz").items():
                 what, _, size = name.partition(" ")
@@ -89,9 +94,13 @@ class Reference:
         return found
 
     def write(self, folder: Path, watching: Watching) -> None:
-        """`reference.npz`, the rows; `nulls.npz`, what was drawn from them; `statistics.json`, what it amounts to, for people."""
+        """`reference.npz`, the rows, and `times.npz`, when they are from, where that is known; `nulls.npz`, what was drawn from
+        them; `statistics.json`, what it amounts to, for people.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         ArraysCodec().write(self.channels, folder / "reference.npz")
+        if self.times is not None:
+            ArraysCodec().write({"times": self.times}, folder / TIMES)
         drawn = {f"nulls {size}": self.null(size, watching) for size in self.sizes(watching.rows)}
         drawn |= {f"rates {size}": rates for size, rates in self.alarm_rates(watching).items()}
         ArraysCodec().write(drawn, folder / "nulls.npz")
@@ -133,7 +142,9 @@ class Reference:
     def alarm_rates(self, watching: Watching) -> dict[int, Floats]:
         """Alarms per window without drift for each of `sequence.LIMITS`, by window size; see `streams`."""
         if not self.rates:
-            self.rates.update(streams.alarm_rates(self.family, self.pool, self.rows, watching.seed, 2 * watching.resamples))
+            self.rates.update(
+                streams.alarm_rates(self.family, self.pool, self.rows, watching.seed, 2 * watching.resamples, watching.together)
+            )
         return self.rates
 
     def p_values(self, surprises: Floats, rows: int, watching: Watching) -> Floats:

@@ -85,20 +85,22 @@ def apart(newest: Seen, others: Iterable[Seen]) -> list[Seen]:
     return chain[::-1]
 
 
-def alarm_rates(p_values: Floats, seed: int) -> Floats:
+def alarm_rates(p_values: Floats, seed: int, ring: int = 1) -> Floats:
     """Alarms per window of streams without drift, for each of `LIMITS`.
 
-    `p_values`: (references, windows), of many windows beside each of several references; one stream has one reference.
+    `p_values`: (references, windows), of many windows beside each of several references. One stream has one reference; or, where
+    references follow each other in rings of so many, the next one with each window.
     """
     references, windows = p_values.shape
-    order = _orders(windows, seed)
-    gains = (-np.log(p_values) - ALLOWANCE)[np.arange(STREAMS)[:, None] % references, order].T.astype(np.float32, order="C")
+    weeks, first = np.arange(LENGTH), np.arange(STREAMS) % references
+    reference = first // ring * ring + (first % ring + weeks[:, None]) % ring
+    gains = (-np.log(p_values) - ALLOWANCE).astype(np.float32)[reference, _orders(windows, seed).T[weeks % windows]]
     least = np.maximum(LIMITS, np.finfo(np.float32).tiny).astype(np.float32)[:, None]  # no evidence is no alarm, even at limit 0
     evidence = np.zeros((LIMITS.size, STREAMS), dtype=np.float32)  # a rate is a count: half the width takes half the time
     calm, weeks_calm = np.empty(evidence.shape, dtype=bool), np.zeros(evidence.shape, dtype=np.uint8)
     nothing = np.zeros(STREAMS, dtype=np.float32)  # a row of zeros: beside a single one numpy takes three times as long
-    for week in range(LENGTH):
-        evidence += gains[week % windows]
+    for week in weeks.tolist():
+        evidence += gains[week]
         np.maximum(evidence, nothing, out=evidence)
         np.less(evidence, least, out=calm)
         weeks_calm += calm

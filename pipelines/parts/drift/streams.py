@@ -40,19 +40,24 @@ def spans(rows: int) -> Sequence[int]:
     return sorted({max(2, round(ratio * rows)) for ratio in RATIOS})
 
 
-def alarm_rates(family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int) -> dict[int, Floats]:
+def alarm_rates(
+    family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int, together: int = 0
+) -> dict[int, Floats]:
     """Alarms per window without drift for each of `sequence.LIMITS`, by window size, beside references of `rows` rows.
 
-    `pool`: positions of the rows to draw from. `references`: how many are drawn at least.
+    `pool`: positions of the rows to draw from. `references`: how many are drawn at least. `together`: windows in a row that have reference
+    rows in common, one row less each time (see `moving`); by default all windows have all of them.
     """
     found = {}
-    for size, surprises in largest(family, pool, rows, seed, references).items():
+    for size, surprises in largest(family, pool, rows, seed, references, together).items():
         ranks = np.argsort(np.argsort(-surprises, axis=None)).reshape(surprises.shape)
-        found[size] = sequence.alarm_rates((ranks + 1) / ranks.size, seed)
+        found[size] = sequence.alarm_rates((ranks + 1) / ranks.size, seed, REFERENCES if together else 1)
     return found
 
 
-def largest(family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int) -> dict[int, Floats]:
+def largest(
+    family: Sequence[Channel], pool: Positions, rows: int, seed: int, references: int, together: int = 0
+) -> dict[int, Floats]:
     """Largest surprise over all channels by window size, each (references, windows)."""
     random, sizes, groups = np.random.default_rng([seed, rows]), spans(rows), -(-references // REFERENCES)
     found = {size: np.zeros((groups, REFERENCES, WINDOWS)) for size in sizes}
@@ -64,11 +69,29 @@ def largest(family: Sequence[Channel], pool: Positions, rows: int, seed: int, re
             if (profiles == profiles[0]).all():  # as in a column of which nothing is missing: sets that are equal surprise nobody
                 continue
             beside = pool.size if channel.kind == "joint" else rows  # see `Joint`: the others have the rows it learnt from, too
-            compared = grown(profiles[:REFERENCES], drawn.shape[1], beside, mean)[:, None]
+            sets = profiles[:REFERENCES]
+            if together:
+                sets = moving(sets, drawn.shape[1], mean, together)
+            compared = grown(sets, drawn.shape[1], beside, mean)[:, None]
+            if channel.kind != "joint":  # of a level that none of them had
+                np.maximum(compared, 0.0, out=compared)
             for size in sizes:
                 windows = grown(profiles[REFERENCES:], drawn.shape[1], size, mean)
                 np.maximum(found[size][group], channel.surprise(windows, compared), out=found[size][group])
     return {size: surprises.reshape(-1, WINDOWS) for size, surprises in found.items()}
+
+
+def moving(profiles: Floats, base: int, mean: Floats, together: int) -> Floats:
+    """As many profiles, in a ring, of which each has all but a share of d / `together` of its rows in common with the d-th after
+    it: sums of the deviations of `together` sets that follow each other, which deviate as much as one.
+
+    `profiles`: of sets of `base` rows. `mean`: that of one row.
+    """
+    apart, summed = profiles - base * mean, np.zeros_like(profiles)
+    for place in range(together):
+        summed += np.roll(apart, -place, axis=0)
+    made: Floats = base * mean + summed / np.sqrt(together)
+    return made
 
 
 def grown(profiles: Floats, base: int, size: int, mean: Floats) -> Floats:

@@ -18,12 +18,13 @@ A project on a table says its schema, its row-wise features, its candidates and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipelines.core.codecs import Codec
 from pipelines.core.config import Split
@@ -225,12 +226,13 @@ class TabularProject(Project[pd.DataFrame, Model], Generic[Model]):
         since = pd.to_datetime(data[self.time], utc=True) - pd.Timestamp(0, tz="UTC")
         return (since // self.block).tolist()
 
-    def newest(self, data: pd.DataFrame) -> datetime | None:
-        """The latest readable time in the column `time`."""
+    def times(self, data: pd.DataFrame) -> NDArray[np.float64] | None:
+        """What the column `time` says, as far as it can be read."""
         if self.time is None or self.time not in data.columns:
             return None
-        latest = pd.to_datetime(data[self.time], errors="coerce", utc=True, format="ISO8601").max()
-        return None if pd.isna(latest) else latest.to_pydatetime()
+        read = pd.to_datetime(data[self.time], errors="coerce", utc=True, format="ISO8601")
+        since: pd.Series = (read - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+        return since.to_numpy(float)
 
     def permuted(self, data: pd.DataFrame, channel: str, order: Sequence[int]) -> pd.DataFrame | None:
         """One input of the schema shuffled, and the features engineered from it anew."""

@@ -14,6 +14,7 @@ import pytest
 from pipelines.core.config import Split
 from pipelines.core.contract import Splits, Window
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.data.replay import newest
 from pipelines.parts.tabular.project import TabularProject
 from pipelines.parts.tabular.schema import Column, Schema
 
@@ -308,11 +309,14 @@ def test_one_column_is_shuffled_and_what_is_engineered_from_it_follows(project: 
     assert project.permuted(rows, "left", order) is None, "the label is no input"
 
 
-def test_the_newest_row_is_found_among_raw_cells(project: Any, raw: pd.DataFrame) -> None:
-    times = pd.DataFrame({"at": ["2024-01-05", "2024-02-01T12:00:00Z", "soon"], "y": ["1", "2", "3"]})
-    assert Timed().newest(times) == datetime(2024, 2, 1, 12, tzinfo=UTC)
-    assert Timed().newest(times[2:]) is None
-    assert project.newest(raw) is None
+def test_times_and_the_newest_are_found_among_raw_cells(project: Any, raw: pd.DataFrame) -> None:
+    cells = pd.DataFrame({"at": ["2024-01-05", "2024-02-01T12:00:00Z", "soon"], "y": ["1", "2", "3"]})
+    noon = datetime(2024, 2, 1, 12, tzinfo=UTC)
+    np.testing.assert_array_equal(Timed().times(cells), [datetime(2024, 1, 5, tzinfo=UTC).timestamp(), noon.timestamp(), np.nan])
+    assert newest(Timed().times(cells)) == noon
+    assert newest(Timed().times(cells[2:])) is None
+    assert project.times(raw) is None
+    assert newest(None) is None
 
 
 def test_a_table_without_target_has_no_label(raw: pd.DataFrame) -> None:
