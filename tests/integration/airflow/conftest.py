@@ -191,7 +191,7 @@ def add_project(projects: Path, dags: Path, name: str, source: str | None = None
     write_toy_data(folder / "data.csv")
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("TOY_DATA", str(folder / "data.csv")))
-    (folder / "deployment.yaml").open("a").write("retry: {attempts: 2, delay: 1}\n")
+    (folder / "deployment.yaml").open("a").write("retry: {attempts: 2, delay: 1, longest: 1}\n")
     init = folder / "__init__.py"
     init.write_text((source or init.read_text()).replace('"toy.csv"', '"data.csv"'))
     for file, text in (files or {}).items():
