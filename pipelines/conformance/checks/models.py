@@ -155,10 +155,11 @@ def units_are_one_label_a_row(subject: Subject) -> None:
 
 @check
 def times_are_one_a_row(subject: Subject) -> None:
-    """Rows that carry a time say it in seconds, one a row, also when they are raw; or none does."""
+    """Rows that carry a time say it in seconds, one a row, also when they are raw; or none does, and there is no season."""
     for what, data in (("test rows", subject.test), ("raw rows", subject.data)):
         times = subject.project.times(data)
         if times is None:
+            assert not subject.params.monitor.season, f"{what} carry no time, and params.yaml has a monitor.season"
             continue
         array = np.asarray(times)
         assert array.shape == (subject.project.count(data),), f"{what}: times has shape {array.shape}"

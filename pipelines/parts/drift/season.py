@@ -6,8 +6,7 @@ season, a (1 - sin(x) / x) with x = 2 π `NEAR`, a fortieth of a.
 
 What is drawn of the whole reference serves its parts, for surprises are in units that allow for the rows of both sides: the nulls
 as they are, the limit as for a window as many times larger as the part is smaller. Windows next to each other share most rows of
-their parts, windows far apart none: where the place moves by a share d of the width, 1 - d of the rows are the same. That is the
-correlation of streams whose reference is another one after each width, at a random place, and so they are simulated.
+their parts, windows far apart none; streams are simulated with references that move in the same way (`streams.moving`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ What a test sees of a window is its deviation from the reference. In units of th
 it is the same in all weeks of a champion: the deviations of any two weeks have the correlation n / (n + m), that of several
 treatments compared with one control (Dunnett 1955). Alarms without drift then come in clusters, the more so the larger
 windows are beside the reference, and the chart has to reach further for the same rate. So the limit depends on n / m; in a
-window as large as all the future, every week says the same.
+window as large as all the future, every week says the same. Where a season decides which rows a week is compared with, weeks near
+each other share most of them and others none (`moving`).
 
 References and windows are drawn from the rows with replacement (bootstrap, Efron 1979), whole rows, so that channels depend
 on each other as they do. Of sets of `base` rows all larger sizes are made: a profile is a sum over rows, and by the central
