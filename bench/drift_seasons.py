@@ -32,7 +32,8 @@ YEAR, WEEK = 52 * 7 * 86_400.0, 7 * 86_400.0
 SEASON = Season(YEAR, WEEK)
 IN_SEASON = replace(WATCHING, together=SEASON.together)
 WHOLE, CHANGED, EVERY = 20, 100, 5
-"""Streams that are also judged beside the whole year; streams of each change; each of how many has windows of `LARGE` rows."""
+"""Streams that are also judged beside the whole year, by ours and by the usual rules; streams of each change; each of how many has
+windows of `LARGE` rows."""
 CHANGES: dict[str, dict[str, Any]] = {
     "0.2 σ in 3 of 30": {"shift": 0.2},
     "0.3 σ in 3 of 30": {"shift": 0.3},
@@ -94,6 +95,7 @@ def year_of(random: np.random.Generator, size: int, **change: Any) -> Drawn:
 def nulls(streams: int) -> Cells:
     """Alarms per window when nothing but the season changes, beside the part of the reference and, for some, beside all of it."""
     found: dict[tuple[str, int], list[list[float]]] = {}
+    flags: dict[tuple[str, int], list[float]] = {}
     rates: dict[int, Floats] = {}
     for place, random, year in years(streams):
         for size in SIZES if place % EVERY else (*SIZES, LARGE):
@@ -101,7 +103,10 @@ def nulls(streams: int) -> Cells:
                 blocks = [year.whole.profiles(year_of(random, LARGE // 10), WEEKS) for _ in range(10)]
                 profiles = [np.sum(each, axis=0) for each in zip(*blocks, strict=True)]
             else:
-                profiles = year.whole.profiles(year_of(random, size), WEEKS)
+                drawn = year_of(random, size)
+                profiles = year.whole.profiles(drawn, WEEKS)
+                for rule, rang in year.whole.usual(drawn, WEEKS).items() if place < WHOLE else ():
+                    flags.setdefault((rule, size), []).append(float(rang.mean()))
             for what, p in zip(("plain", "floored"), year.p_values(profiles, size), strict=True):
                 told = [float(year.alarms(p, size, stated).mean()) for stated in STATED]
                 found.setdefault((f"of the same season|{what}", size), []).append(told)
@@ -111,7 +116,10 @@ def nulls(streams: int) -> Cells:
                 for what, p in zip(("plain", "floored"), judge.p_values(profiles, size), strict=True):
                     told = [float(alarms(p[None], judge.limit(size, stated)).mean()) for stated in STATED]
                     found.setdefault((f"of all the year|{what}", size), []).append(told)
-    return {("season", name, size): [interval(*each) for each in zip(*told, strict=True)] for (name, size), told in found.items()}
+    cells = {
+        ("season", name, size): [interval(*each) for each in zip(*told, strict=True)] for (name, size), told in found.items()
+    }
+    return cells | {("usual in a season", rule, size): interval(*told) for (rule, size), told in flags.items()}
 
 
 def delays(streams: int) -> Cells:

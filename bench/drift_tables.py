@@ -143,9 +143,16 @@ def _seasons(cells: Cells) -> list[str]:
             plain, floored = (cells["season", f"{name}|{what}", size] for what in ("plain", "floored"))
             shown = (plain[0], floored[0], plain[1], floored[1])
             text.append(f"| {name} | {size:,} | {plain[0][3]:,} | {' | '.join(_share(rate) for rate in shown)} |")
+    text += ["", "The usual rules on the same windows, beside all of the year:", "", *_head("rows", *RULES)]
+    for size in _sizes(cells, "usual in a season"):
+        text.append(f"| {size:,} | {' | '.join(_share(cells['usual in a season', rule, size]) for rule in RULES)} |")
     changes = list(dict.fromkeys(name for which, name, _ in cells if which == "late"))
     sizes = _sizes(cells, "late")
-    text += ["", "Median week of the first alarm after a change beside the season, as above:", ""]
+    text += [
+        "",
+        "Median week of our first alarm after a change beside the season, stated 5 % with the floor, and the share of streams with one:",
+        "",
+    ]
     text += _head("change", *(f"{size:,} rows" for size in sizes))
     for change in changes:
         text.append(f"| {change} | {' | '.join(_delay(cells['late', change, size], False) for size in sizes)} |")
