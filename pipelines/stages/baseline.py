@@ -39,7 +39,7 @@ def baseline(context: Context) -> dict[str, Any]:
         )
     reference = Reference.freeze(context.project.watch(model, test), context.params.seed, times=times)
     reference.write(folder, watching(context.params))
-    _outcomes(context, model, test, reference, folder)
+    _outcomes(context, model, test, times, reference, folder)
     _note(
         context, promotion["version"], save(context.session, context.node, {"baseline": folder}, context.fingerprint)["baseline"]
     )
@@ -70,10 +70,10 @@ def headline(context: Context) -> Metric:
     return Metric(params.evaluate.metric, value, params.evaluate.greater_is_better, params.gates.not_worse_by)
 
 
-def _outcomes(context: Context, model: Any, test: Any, reference: Reference, folder: Path) -> None:
+def _outcomes(context: Context, model: Any, test: Any, times: Any, reference: Reference, folder: Path) -> None:
     """What later labels are compared with, and how much the model rests on each column."""
     project, seed, metric = context.project, context.params.seed, headline(context)
-    Outcomes.freeze(project.truth(test), project.predict(model, test), seed, times=project.times(test)).write(folder)
+    Outcomes.freeze(project.truth(test), project.predict(model, test), seed, times=times).write(folder)
     found = importance.importance(project, model, test, reference.channels, metric, seed)
     importance.write(found, metric.name, folder)
 

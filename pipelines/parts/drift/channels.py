@@ -115,10 +115,10 @@ class Numeric:
         above, below = np.cumsum(windows[..., :-1], axis=-1), np.cumsum(reference[..., :-1], axis=-1)
         n, m = above[..., -1:], below[..., -1:]
         with np.errstate(all="ignore"):
-            # of many windows this takes most of the time: shares to seven digits, in place, and the largest found as an integer,
-            # for floats that are not negative are ordered as their bits are
-            apart = (above / n).astype(np.float32) - (below / m).astype(np.float32)
-            distance = np.abs(apart, out=apart).view(np.int32).max(axis=-1).view(np.float32).astype(float)
+            apart = above / n - below / m
+            # of many windows this takes most of the time: in place, and the largest found as an integer, for floats that are not
+            # negative are ordered as their bits are
+            distance = np.abs(apart, out=apart).view(np.int64).max(axis=-1).view(np.float64)
             surprise = 2 * (n * m / (n + m))[..., 0] * distance**2 - np.log(2)
         return np.nan_to_num(distance), np.nan_to_num(surprise)
 

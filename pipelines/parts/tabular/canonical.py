@@ -35,7 +35,7 @@ def canonical(content: bytes) -> bytes:
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     info = zipfile.ZipInfo(name)  # its date is 1980-01-01
     info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, content, compresslevel=2)  # a tenth larger than the usual level, in a third of the time
+    archive.writestr(info, content, compresslevel=2)  # a tenth larger than at the usual level, in half the time
 
 
 class _Renumbering:

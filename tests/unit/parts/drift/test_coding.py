@@ -36,8 +36,8 @@ def test_the_distance_is_that_of_kolmogorov_and_smirnov_but_for_the_width_of_a_s
     channel = frozen.family[0]
     found = channel.statistic(rows, channel.observed(rows))
     exact = ks_2samp(reference[np.isfinite(reference)], window[np.isfinite(window)], method="asymp").statistic
-    assert found <= exact + 1e-6, "shares are told to seven digits"
-    assert found >= exact - 1 / CUTS - 1 / np.isfinite(reference).sum() - 1e-6
+    assert found <= exact + 1e-12
+    assert found >= exact - 1 / CUTS - 1 / np.isfinite(reference).sum() - 1e-12
 
 
 @settings(deadline=None)
