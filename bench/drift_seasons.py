@@ -31,9 +31,8 @@ from pipelines.parts.drift.coding import Floats
 YEAR, WEEK = 52 * 7 * 86_400.0, 7 * 86_400.0
 SEASON = Season(YEAR, WEEK)
 IN_SEASON = replace(WATCHING, together=SEASON.together)
-WHOLE, CHANGED, EVERY = 20, 100, 5
-"""Streams that are also judged beside the whole year, by ours and by the usual rules; streams of each change; each of how many has
-windows of `LARGE` rows."""
+WHOLE, CHANGED = 20, 100
+"""Streams that are also judged beside the whole year, by ours and by the usual rules; streams of each change."""
 CHANGES: dict[str, dict[str, Any]] = {
     "0.2 σ in 3 of 30": {"shift": 0.2},
     "0.3 σ in 3 of 30": {"shift": 0.3},
@@ -98,7 +97,7 @@ def nulls(streams: int) -> Cells:
     flags: dict[tuple[str, int], list[float]] = {}
     rates: dict[int, Floats] = {}
     for place, random, year in years(streams):
-        for size in SIZES if place % EVERY else (*SIZES, LARGE):
+        for size in (*SIZES, LARGE):
             if size == LARGE:  # profiles add up: ten blocks of each week
                 blocks = [year.whole.profiles(year_of(random, LARGE // 10), WEEKS) for _ in range(10)]
                 profiles = [np.sum(each, axis=0) for each in zip(*blocks, strict=True)]

@@ -143,7 +143,7 @@ class Reference:
         """Alarms per window without drift for each of `sequence.LIMITS`, by window size; see `streams`."""
         if not self.rates:
             self.rates.update(
-                streams.alarm_rates(self.family, self.pool, self.rows, watching.seed, 2 * watching.resamples, watching.together)
+                streams.alarm_rates(self.family, self.pool, self.rows, watching.seed, watching.resamples, watching.together)
             )
         return self.rates
 

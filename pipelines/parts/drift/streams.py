@@ -13,9 +13,9 @@ on each other as they do. Of sets of `base` rows all larger sizes are made: a pr
 limit theorem the mean over `size` rows deviates as that over `base` rows does, less by the root of base / size (`grown`). The
 p-value of each is its rank among all of its size, so that what clusters is measured and what each week alarms is given.
 
-Where weeks share references the rate is known as well as these are many, not as the windows are: limits from 50 references
-realised the rate to a tenth at n = 2 m, those from 1,000 realise it to a few hundredths, those from 400 (the sample profiles)
-lie between.
+Where weeks share references the rate is known as well as these are many, not as the windows are: at n = 2 m limits from 50
+references realised the rate to a tenth; from seed to seed it varies by 2 % of itself with 500 and with 200 (the sample profiles),
+a rate of .02 by 4 %. The p-value of one window beside one reference, from as many drawn windows, varies ten times as much.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def alarm_rates(
     """
     found = {}
     for size, surprises in largest(family, pool, rows, seed, references, together).items():
-        ranks = np.argsort(np.argsort(-surprises, axis=None)).reshape(surprises.shape)
-        found[size] = sequence.alarm_rates((ranks + 1) / ranks.size, seed, REFERENCES if together else 1)
+        p_values = np.empty(surprises.size)
+        p_values[np.argsort(-surprises, axis=None)] = np.arange(1, surprises.size + 1) / surprises.size
+        found[size] = sequence.alarm_rates(p_values.reshape(surprises.shape), seed, REFERENCES if together else 1)
     return found
 
 
