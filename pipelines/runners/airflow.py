@@ -84,6 +84,7 @@ def _dag(definition: Definition, kind: str, schedule: str | None) -> DAG:
             "max_retry_delay": deployment.retry.longest,
             "retry_exponential_backoff": 2.0,
             "retry_policy": _RETRY,
+            "on_success_callback": _wake_scheduler,
         },
     ) as dag:
         running = next((stage for stage in graph.stages if stage.name == get_parsing_context().task_id), None)
@@ -154,7 +155,7 @@ def _stage_task(definition: Definition, graph: Graph, kind: str, stage: Stage) -
         outlets=_outlets(definition.name, stage),
         max_active_tis_per_dagrun=definition.deployment.at_once if stage.each else None,
         map_index_template="{{ task.op_kwargs['candidate'] }}" if stage.each else None,
-        on_success_callback=_tell_tracker,
+        on_success_callback=[_wake_scheduler, _tell_tracker],
     )
     fixed = {"project": definition.name, "kind": kind, "stage": stage.name}
     if stage.each:
@@ -172,8 +173,15 @@ def _run_stage(project: str, kind: str, stage: str, candidate: str | None = None
     return run_stage(project, kind, stage, candidate)
 
 
+def _wake_scheduler(_: Any) -> None:
+    """Airflow calls this when it knows of the success."""
+    from pipelines.runners import airflow_bell as bell
+
+    bell.ring()
+
+
 def _tell_tracker(_: Any) -> None:
-    """Airflow calls this when it knows of the success, while the next task already begins."""
+    """Then this, while the next task already begins."""
     from pipelines.runners.airflow_task import tell_tracker
 
     tell_tracker()

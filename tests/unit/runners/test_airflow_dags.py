@@ -48,6 +48,14 @@ def test_a_dag_file_gives_both_dags_with_the_graphs_names(parsed: dict[str, obje
     }
 
 
+def test_every_task_that_succeeds_wakes_the_scheduler_before_it_does_anything_else(toy: Definition) -> None:
+    code = "from pipelines.runners.airflow import build; import json; print(json.dumps({task.task_id: task.on_success_callback["
+    code += "0].__name__ for dag in build('toy') for task in dag.tasks}))"
+    found = _python(code)
+    assert {"ingest", "train", "collect", "close"} <= set(found)
+    assert set(found.values()) == {"_wake_scheduler"}
+
+
 @pytest.mark.parametrize(
     ("running", "read"),
     [("collect", ["collect"]), ("close", ["check", "close", "collect", "decide"])],  # a stage needs no other task, `close` may
