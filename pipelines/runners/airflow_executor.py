@@ -10,7 +10,7 @@ WAIT = 0.1
 """Seconds between two looks of a scheduler with nothing to do, at most."""
 
 
-class AttentiveExecutor(LocalExecutor):  # type: ignore[misc]  # Airflow is not followed
+class AttentiveExecutor(LocalExecutor):  # type: ignore[misc]
     """Airflow's LocalExecutor, with a scheduler that does not sleep on when a task of ours has ended.
 
     Between two looks at its database the scheduler sleeps; half of that, on average, is added to each task. Looking more often
