@@ -103,7 +103,7 @@ def alarm_rates(p_values: Floats, seed: int, ring: int = 1) -> Floats:
         evidence += gains[week]
         np.maximum(evidence, nothing, out=evidence)
         np.less(evidence, least, out=calm)
-        weeks_calm += calm
+        weeks_calm += calm.view(np.uint8)
         evidence *= calm
     found: Floats = 1 - weeks_calm.mean(axis=1) / LENGTH
     return found
