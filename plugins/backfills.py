@@ -21,9 +21,7 @@ def in_turn(_mapper: Any, _connection: Any, backfill: Any) -> None:
     """Before a backfill is stored: one run at a time, if it is of a project's training."""
     project, _, graph = backfill.dag_id.rpartition("_")
     if graph == "training" and project in find_projects() and backfill.max_active_runs != 1:
-        log.warning(
-            "%s: the weeks of a backfill are trained one after another, not %d at once", backfill.dag_id, backfill.max_active_runs
-        )
+        log.warning("%s: the weeks of a backfill are trained one after another", backfill.dag_id)
         backfill.max_active_runs = 1
 
 
