@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import runpy
-from types import SimpleNamespace
 
 import pytest
+from airflow.models.backfill import Backfill
 
 from pipelines.core.discovery import Definition
 from pipelines.core.settings import ROOT
@@ -26,9 +26,9 @@ from pipelines.core.settings import ROOT
 def test_weeks_of_training_take_turns(
     toy: Definition, dag: str, asked: int | None, made: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backfill = SimpleNamespace(dag_id=dag, max_active_runs=asked)
+    backfill, plugin = Backfill(dag_id=dag, max_active_runs=asked), runpy.run_path(str(ROOT / "plugins" / "backfills.py"))
     with caplog.at_level(logging.WARNING, "pipelines"):
-        runpy.run_path(str(ROOT / "plugins" / "backfills.py"))["in_turn"](None, None, backfill)
+        plugin["in_turn"](None, None, backfill)
     assert backfill.max_active_runs == made
     told = [f"{dag}: the weeks of a backfill are trained one after another"] if asked != made else []
     assert caplog.messages == told
