@@ -66,7 +66,7 @@ def airflow_environment(settings: Settings, ports: Ports, secrets: Secrets) -> d
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "pipelines.runners.airflow_executor.AttentiveExecutor",
         # the executor waits instead, so that tasks can wake the scheduler
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.01",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ports.airflow_url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(settings.home)),
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet,
