@@ -124,6 +124,16 @@ def test_a_library_that_is_missing_is_left_out() -> None:
     assert "preload: no_such is left out: No module named 'no_such'" in done.stderr
 
 
+def test_garbage_is_looked_for_again_afterwards_also_when_a_library_fails(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import gc\nassert not gc.isenabled()\nraise RuntimeError('broken')\n")
+    code = "import gc, runpy\n"
+    code += f"try: runpy.run_path({str(ROOT / 'plugins' / 'preload.py')!r})['preload'](('json', 'broken'))\n"
+    code += "except RuntimeError as error: print(error, gc.isenabled())"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["broken", "True"]
+
+
 def test_what_libraries_warn_of_while_they_are_imported_is_not_in_the_schedulers_log(tmp_path: Path) -> None:
     (tmp_path / "talkative.py").write_text("import warnings\nwarnings.warn('old', FutureWarning)\n")
     plugin = str(ROOT / "plugins" / "preload.py")
