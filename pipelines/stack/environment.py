@@ -34,6 +34,7 @@ class Ports(BaseModel):
         return f"http://{HOST}:{self.mlflow}"
 
 
+EXECUTOR = "pipelines.runners.airflow_executor.AttentiveExecutor"
 USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 ROLES = ("viewer", "user", "op", "admin")
 """Of Airflow's simple login, each with all that the ones before it may."""
@@ -64,9 +65,7 @@ def airflow_environment(settings: Settings, ports: Ports, secrets: Secrets) -> d
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "pipelines.runners.airflow_executor.AttentiveExecutor",
-        # the executor waits instead, so that tasks can wake the scheduler
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
+        "AIRFLOW__CORE__EXECUTOR": EXECUTOR,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ports.airflow_url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(settings.home)),
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet,
@@ -140,6 +139,11 @@ def sqlite_environment(database: str) -> dict[str, str]:
     }
 
 
+def executor_environment(executor: str) -> dict[str, str]:
+    """The scheduler of our own executor sleeps there, where tasks can wake it, and nowhere else."""
+    return {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0"} if executor == EXECUTOR else {}
+
+
 def own_mlflow(settings: Settings) -> bool:
     """Whether the stack runs a tracking server itself: not when the tracking URI already names one."""
     return not settings.tracking.startswith(("http://", "https://"))
@@ -151,6 +155,7 @@ def full_environment(
     """The whole environment of the stack's processes. The caller's own AIRFLOW__… variables win over ours."""
     caller = dict(os.environ if environ is None else environ)
     env = caller | airflow_environment(settings, ports, secrets) | platform_environment(settings, ports)
+    env |= executor_environment(caller.get("AIRFLOW__CORE__EXECUTOR", EXECUTOR))
     env |= metrics_environment(caller.get("PIPELINES_METRICS"))
     env |= {name: value for name, value in caller.items() if name.startswith(("AIRFLOW__", "OTEL_"))}
     env = sqlite_environment(env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]) | env

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from airflow.executors.local_executor import LocalExecutor
 
 from pipelines.core.codecs import load_object
 from pipelines.core.errors import ConfigError
@@ -62,6 +63,15 @@ def test_airflow_waits_for_the_one_writer_of_sqlite(settings: Settings, database
         found = made.get(f"AIRFLOW__DATABASE__{name}")
         assert (found is not None) is patient
         assert found is None or load_object(found.replace(".CONNECT", ":CONNECT"))["timeout"] > 5
+
+
+@pytest.mark.parametrize(("executor", "sleep"), [(None, "0"), ("LocalExecutor", "0.1")])
+def test_the_scheduler_sleeps_in_one_place_whatever_executor_it_has(settings: Settings, executor: str | None, sleep: str) -> None:
+    """Ours waits itself; beside one that does not, a scheduler without sleep would take a whole core."""
+    asked = {"AIRFLOW__CORE__EXECUTOR": executor} if executor else {}
+    made = full_environment(settings, Ports(), load_or_create(settings.home), asked)
+    assert made["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == sleep
+    assert executor or issubclass(load_object(":".join(made["AIRFLOW__CORE__EXECUTOR"].rsplit(".", 1))), LocalExecutor)
 
 
 def test_what_a_client_sets_for_itself_is_no_other_stack(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
