@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.cli import GARBAGE
 from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.execution import Session
 from pipelines.core.run import Run
@@ -25,7 +26,7 @@ collect_ignore_glob = ["**/sitecustomize.py"]
 """For child processes only: collecting doctests would import it, and it would watch this one."""
 TOY = Path(__file__).parent / "projects" / "toy"
 
-gc.set_threshold(20_000, 20, 20)  # as the `pipelines` command does: an eighth of the time of tests that run in this process
+gc.set_threshold(*GARBAGE)  # as the command does: tests run its chains in this process
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -8,6 +8,10 @@ import warnings
 from collections.abc import Sequence
 from gc import set_threshold  # the name `gc` is a command of ours
 
+GARBAGE = (20_000, 20, 20)
+"""When Python looks for garbage. Libraries leave a million objects for good; looking through them again and again, as often as it
+does by itself, takes a tenth of a cold chain."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error is told as a sentence, or as JSON where that was asked for."""
@@ -19,8 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not debug:
         warnings.simplefilter("ignore")  # what libraries think of each other is no business of whoever runs a command
     if argv is None:  # as a process of its own
-        # libraries leave a million objects for good; looking through them again and again took a tenth of a cold chain
-        set_threshold(20_000, 20, 20)
+        set_threshold(*GARBAGE)
         # end like Ctrl-C does, so that runs are closed and locks freed
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:

@@ -14,8 +14,8 @@ limit theorem the mean over `size` rows deviates as that over `base` rows does, 
 p-value of each is its rank among all of its size, so that what clusters is measured and what each week alarms is given.
 
 Where weeks share references the rate is known as well as these are many, not as the windows are: at n = 2 m limits from 50
-references realised the rate to a tenth; from seed to seed it varies by 2 % of itself with 500 and with 200 (the sample profiles),
-a rate of .02 by 4 %. The p-value of one window beside one reference, from as many drawn windows, varies ten times as much.
+references realised the rate to a tenth, those from 500 to a few hundredths, those from 200 (the sample profiles) lie between. More
+would not help: a p-value of .05 from 500 drawn windows is known to a fifth of itself, by the binomial law.
 """
 
 from __future__ import annotations

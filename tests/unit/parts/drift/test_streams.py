@@ -73,10 +73,11 @@ def test_sets_do_not_stand_for_smaller_ones():
         grown(np.ones((1, 2)), 100, 50, np.ones(2))
 
 
-def test_limits_hardly_depend_on_what_was_drawn():
-    """Beside windows twice the reference; of 50 references instead of 1,000 some draws would be a tenth off and more."""
+@pytest.mark.parametrize("references", [200, 500, 1_000])  # of the sample profiles, by default, and twice as many
+def test_limits_hardly_depend_on_what_was_drawn(references):
+    """Beside windows twice the reference; of 50 references some draws would be a tenth off and more."""
     reference = classes(0)
-    rates = [alarm_rates(reference.family, reference.pool, ROWS, seed, 1_000)[2 * ROWS] for seed in range(3)]
+    rates = [alarm_rates(reference.family, reference.pool, ROWS, seed, references)[2 * ROWS] for seed in range(3)]
     for each in rates:
         assert np.interp(limit(each, 0.02), sequence.LIMITS, np.mean(rates, axis=0)) == pytest.approx(0.02, rel=0.05)
 
