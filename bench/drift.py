@@ -84,7 +84,7 @@ def _alone(tool: str, rows: int, columns: int, folder: Path) -> dict[str, float]
 
 def _evidently(reference: Reference, window: Channels, whole: bool) -> None:
     if whole:
-        from bench.drift_world import evidently
+        from bench.drift_usual import evidently
 
         evidently(reference.channels, window)
     else:

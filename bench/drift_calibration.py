@@ -3,10 +3,9 @@
 Usage: python -m bench.drift_calibration [--streams 1000] [--write]
 
 A stream is a reference of its own and 52 weeks. Every row is drawn and every statistic of ours is the product's, on all weeks
-of all streams; three things are shared so that it ends in minutes. Windows of 10,000 rows are sums of 10 of a stream's 104
-blocks of 1,000, for profiles add up. What a reference draws of its own rows, nulls and limits, is drawn for `DONORS` and
-`LIMITS` of the references and lent to the others: it is the same for all but for noise. And the usual rules, which remember
-nothing, judge some weeks of some streams; their streams are drawn from these.
+of all streams, which the usual rules judge, too; two things are shared so that it ends in minutes. Windows of 10,000 rows are
+sums of 10 of a stream's 104 blocks of 1,000, for profiles add up. And what a reference draws of its own rows, nulls and limits,
+is drawn for `DONORS` and `LIMITS` of the references and lent to the others: it is the same for all but for noise.
 
 With --write the tables go into docs/drift.md and the plot into docs/images.
 """
@@ -17,7 +16,8 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -34,22 +34,20 @@ from bench.drift_judge import (
     WATCHING,
     WEEKS,
     Cells,
-    Flags,
     Judge,
     alarms,
     delay,
     interval,
     until,
 )
-from bench.drift_world import REFERENCE_ROWS, RULES, WORLDS, Drawn, evidently, rows
+from bench.drift_usual import RULES, Counts, evidently
+from bench.drift_world import REFERENCE_ROWS, WORLDS, rows
 from bench.measure import machine
 from pipelines.core.settings import ROOT
 from pipelines.parts.drift.coding import Floats
 
-JUDGED = {200: (60, 52), 500: (60, 52), 1_000: (60, 16), LARGE: (60, 6)}
-"""Streams and weeks of each that the usual rules judge when nothing drifts, by rows in a window."""
-DRIFTED, SEEN = 200, (40, 8)
-"""Streams of each change; how many of them, and weeks of each, the usual rules judge."""
+DRIFTED = 200
+"""Streams of each change."""
 CHANGES: dict[str, dict[str, Any]] = {
     **{f"{s} σ in {c} of 30": {"shift": s, "columns": c} for s in (0.1, 0.2, 0.3) for c in (1, 3, 10)},
     "two categories swap": {"swap": True},
@@ -82,73 +80,62 @@ class World:
         """Alarms per window when nothing drifts, by rows in a window: ours, without and with the floor, and the usual rules'."""
         ours: dict[tuple[str, int], list[list[float]]] = {}
         flags: dict[tuple[str, int], list[float]] = {}
-        for place, random, judge in self.judges(streams):
-            for size, profiles, drawn in self._weeks(judge, random):
+        for _, random, judge in self.judges(streams):
+            for size, profiles, counts in self._weeks(judge, random):
                 plain, floored = judge.p_values(profiles, size)
                 told = {"window": [plain <= WATCHING.false_alarm_rate]}
                 for what, p in (("plain", plain), ("floored", floored)):
                     told[what] = [alarms(p[None], judge.limit(size, stated))[0] for stated in STATED]
                 for what, each in told.items():
                     ours.setdefault((what, size), []).append([float(rang.mean()) for rang in each])
-                if place < JUDGED[size][0]:
-                    weeks = JUDGED[size][1]
-                    for rule, rang in judge.usual(drawn.first(weeks * size), weeks).items():
-                        flags.setdefault((rule, size), []).append(float(rang.mean()))
+                for rule, rang in judge.usual(counts).items():
+                    flags.setdefault((rule, size), []).append(float(rang.mean()))
         found = {
             ("null", f"{self.name}|{what}", size): [interval(*each) for each in zip(*rates, strict=True)]
             for (what, size), rates in ours.items()
         }
         return found | {("usual", f"{self.name}|{rule}", size): interval(*rates) for (rule, size), rates in flags.items()}
 
-    def _weeks(self, judge: Judge, random: np.random.Generator) -> Iterator[tuple[int, list[Floats], Drawn]]:
-        """Sizes of windows, profiles of a year of them, and their rows, as far as the usual rules judge them."""
+    def _weeks(self, judge: Judge, random: np.random.Generator) -> Iterator[tuple[int, list[Floats], Counts]]:
+        """Sizes of windows, and a year of windows as ours see them and as the usual rules do."""
         for size in SIZES[:-1]:
             drawn = rows(random, WEEKS * size, self.correlation)
-            yield size, judge.profiles(drawn, WEEKS), drawn
+            yield size, judge.profiles(drawn, WEEKS), Counts.of(drawn, WEEKS)
         size = SIZES[-1]
         drawn = rows(random, BLOCKS * size, self.correlation)
-        blocks = judge.profiles(drawn, BLOCKS)
-        yield size, [each[:WEEKS] for each in blocks], drawn
+        blocks, counts = judge.profiles(drawn, BLOCKS), Counts.of(drawn, BLOCKS)
+        yield size, [each[:WEEKS] for each in blocks], counts.take(np.arange(WEEKS))
         mixed = np.stack([random.choice(BLOCKS, LARGE // size, replace=False) for _ in range(WEEKS)])
-        shown = mixed[: JUDGED[LARGE][1], :, None] * size + np.arange(size)
-        yield LARGE, [each[mixed].sum(axis=1) for each in blocks], drawn.take(shown.ravel())
+        yield LARGE, [each[mixed].sum(axis=1) for each in blocks], reduce(add, (counts.take(some) for some in mixed.T))
 
     def drift(self, streams: int) -> Cells:
         """Weeks to the first alarm for every change and size: median and share of streams with one."""
-        streams = min(streams, DRIFTED)
         first: dict[tuple[str, str, int], list[float]] = {}
-        flags: dict[tuple[str, str, int], list[Flags]] = {}
-        for place, _, judge in self.judges(streams):
+        for place, _, judge in self.judges(min(streams, DRIFTED)):
             for number, (name, change) in enumerate(CHANGES.items()):
                 for size in SIZES:
                     random = np.random.default_rng([37, place, number, size])
-                    drawn = rows(random, SEEN[1] * size, self.correlation, **change)
-                    p = judge.p_values(judge.profiles(drawn, SEEN[1]), size)[1]
-                    limit = judge.limit(size, WATCHING.false_alarm_rate)
-                    if not alarms(p[None], limit).any():
-                        rest = rows(random, (WEEKS - SEEN[1]) * size, self.correlation, **change)
-                        p = np.append(p, judge.p_values(judge.profiles(rest, WEEKS - SEEN[1]), size)[1])
-                    first.setdefault(("ours", name, size), []).append(until(alarms(p[None], limit)[0]))
-                    if place < SEEN[0]:
-                        for rule, rang in judge.usual(drawn, SEEN[1]).items():
-                            flags.setdefault((rule, name, size), []).append(rang)
-        random = np.random.default_rng(5)
-        for key, judged in flags.items():
-            weeks = np.stack(judged)[(np.arange(streams) % len(judged))[:, None], random.integers(SEEN[1], size=(streams, WEEKS))]
-            first[key] = [until(rang) for rang in weeks]
+                    drawn = rows(random, WEEKS * size, self.correlation, **change)
+                    p = judge.p_values(judge.profiles(drawn, WEEKS), size)[1]
+                    ours = alarms(p[None], judge.limit(size, WATCHING.false_alarm_rate))[0]
+                    for rule, rang in {"ours": ours, **judge.usual(Counts.of(drawn, WEEKS))}.items():
+                        first.setdefault((rule, name, size), []).append(until(rang))
         return {("drift", f"{rule}|{name}", size): delay(found) for (rule, name, size), found in first.items()}
 
-    def agreement(self, streams: int, size: int = SIZES[0], windows: int = 20) -> Cells:
-        """How often the real Evidently and the same rules in numpy say the same."""
+    def agreement(self, streams: int, windows: int = 20) -> Cells:
+        """How often the real Evidently and the same rules here say the same, beside one reference."""
         _, random, judge = next(self.judges(1))
-        found = {"windows": windows, "any": 0, "half": 0, "agree": 0}
-        for place in range(windows):
-            drawn = rows(random, size, self.correlation, shift=0.3 * (place % 2))
-            told, real = judge.usual(drawn, 1), evidently(judge.arrays, drawn.arrays)
-            found["any"] += int(place % 2 == 0 and real[0])
-            found["half"] += int(place % 2 == 0 and real[1])
-            found["agree"] += int(real == (bool(told[RULES[4]][0]), bool(told[RULES[5]][0])))
-        return {("evidently", "", size): found}
+        cells: Cells = {}
+        for size in SIZES:
+            found = {"windows": windows, "any": 0, "half": 0, "agree": 0}
+            for place in range(windows):
+                drawn = rows(random, size, self.correlation, shift=0.3 * (place % 2))
+                told, real = judge.usual(Counts.of(drawn, 1)), evidently(judge.arrays, drawn.arrays)
+                found["any"] += int(place % 2 == 0 and real[0])
+                found["half"] += int(place % 2 == 0 and real[1])
+                found["agree"] += int(real == (bool(told[RULES[4]][0]), bool(told[RULES[5]][0])))
+            cells["evidently", "", size] = found
+        return cells
 
 
 def _of_world(name: str, what: Callable[[World, int], Cells], streams: int) -> Cells:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.drift_world import Coded, Drawn, usual
+from bench.drift_usual import Flags, Usual
+from bench.drift_world import Arrays, Coded, Drawn
 from pipelines.parts.drift import Reference, Watching, sequence
 from pipelines.parts.drift.coding import Floats
 
@@ -22,7 +22,6 @@ LARGE, BLOCKS = 10_000, 104
 """Rows in the largest windows, and the blocks of 1,000 they are made of."""
 DONORS, LIMITS = 50, 5
 """References that draw nulls of their own, and limits."""
-Flags = NDArray[np.bool_]
 Cells = dict[tuple[str, str, int], Any]
 
 
@@ -30,12 +29,13 @@ Cells = dict[tuple[str, str, int], Any]
 class Judge:
     """One reference, asked what it makes of windows."""
 
-    arrays: dict[str, NDArray[Any]]
+    arrays: Arrays
     coded: Coded
+    usual: Usual
 
     @classmethod
     def of(cls, drawn: Drawn, seed: int, times: Floats | None = None) -> Judge:
-        return cls(drawn.arrays, Coded(Reference.freeze(drawn.arrays, seed=seed, times=times)))
+        return cls(drawn.arrays, Coded(Reference.freeze(drawn.arrays, seed=seed, times=times)), Usual(drawn))
 
     @property
     def reference(self) -> Reference:
@@ -61,10 +61,6 @@ class Judge:
 
     def limit(self, size: int, stated: float) -> float:
         return self.reference.limit(size, replace(WATCHING, false_alarm_rate=stated))
-
-    def usual(self, drawn: Drawn, sets: int) -> dict[str, Flags]:
-        """What the usual rules say of equal windows one after another."""
-        return usual(self.arrays, drawn.arrays, sets)
 
 
 def alarms(p: Floats, limit: float | Floats) -> Flags:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,13 @@ from bench.drift_judge import (
     WATCHING,
     WEEKS,
     Cells,
-    Flags,
     Judge,
     alarms,
     delay,
     interval,
     until,
 )
+from bench.drift_usual import Counts, Flags
 from bench.drift_world import REFERENCE_ROWS, Drawn, rows
 from pipelines.parts.drift import Part, Season
 from pipelines.parts.drift.coding import Floats
@@ -31,8 +33,8 @@ from pipelines.parts.drift.coding import Floats
 YEAR, WEEK = 52 * 7 * 86_400.0, 7 * 86_400.0
 SEASON = Season(YEAR, WEEK)
 IN_SEASON = replace(WATCHING, together=SEASON.together)
-WHOLE, CHANGED = 20, 100
-"""Streams that are also judged beside the whole year, by ours and by the usual rules; streams of each change."""
+CHANGED = 100
+"""Streams of each change."""
 CHANGES: dict[str, dict[str, Any]] = {
     "0.2 σ in 3 of 30": {"shift": 0.2},
     "0.3 σ in 3 of 30": {"shift": 0.3},
@@ -92,33 +94,36 @@ def year_of(random: np.random.Generator, size: int, **change: Any) -> Drawn:
 
 
 def nulls(streams: int) -> Cells:
-    """Alarms per window when nothing but the season changes, beside the part of the reference and, for some, beside all of it."""
+    """Alarms per window when nothing but the season changes: beside the part of the reference, and beside all of it, where the
+    usual rules are, too."""
     found: dict[tuple[str, int], list[list[float]]] = {}
     flags: dict[tuple[str, int], list[float]] = {}
     rates: dict[int, Floats] = {}
-    for place, random, year in years(streams):
+    for _, random, year in years(streams):
+        whole = Judge.of(year.drawn, year.seed)
+        whole.reference.nulls, whole.reference.rates = year.whole.reference.nulls, rates
         for size in (*SIZES, LARGE):
-            if size == LARGE:  # profiles add up: ten blocks of each week
-                blocks = [year.whole.profiles(year_of(random, LARGE // 10), WEEKS) for _ in range(10)]
-                profiles = [np.sum(each, axis=0) for each in zip(*blocks, strict=True)]
-            else:
-                drawn = year_of(random, size)
-                profiles = year.whole.profiles(drawn, WEEKS)
-                for rule, rang in year.whole.usual(drawn, WEEKS).items() if place < WHOLE else ():
-                    flags.setdefault((rule, size), []).append(float(rang.mean()))
+            profiles, counts = _weeks(year, random, size)
             for what, p in zip(("plain", "floored"), year.p_values(profiles, size), strict=True):
                 told = [float(year.alarms(p, size, stated).mean()) for stated in STATED]
                 found.setdefault((f"of the same season|{what}", size), []).append(told)
-            if place < WHOLE:
-                judge = Judge.of(year.drawn, year.seed)
-                judge.reference.nulls, judge.reference.rates = year.whole.reference.nulls, rates
-                for what, p in zip(("plain", "floored"), judge.p_values(profiles, size), strict=True):
-                    told = [float(alarms(p[None], judge.limit(size, stated)).mean()) for stated in STATED]
-                    found.setdefault((f"of all the year|{what}", size), []).append(told)
+            for what, p in zip(("plain", "floored"), whole.p_values(profiles, size), strict=True):
+                told = [float(alarms(p[None], whole.limit(size, stated)).mean()) for stated in STATED]
+                found.setdefault((f"of all the year|{what}", size), []).append(told)
+            for rule, rang in whole.usual(counts).items():
+                flags.setdefault((rule, size), []).append(float(rang.mean()))
     cells = {
         ("season", name, size): [interval(*each) for each in zip(*told, strict=True)] for (name, size), told in found.items()
     }
     return cells | {("usual in a season", rule, size): interval(*told) for (rule, size), told in flags.items()}
+
+
+def _weeks(year: Year, random: np.random.Generator, size: int) -> tuple[list[Floats], Counts]:
+    """A year of windows as ours see them and as the usual rules do; the largest in ten blocks a week, for both add up."""
+    blocks = LARGE // SIZES[-1] if size == LARGE else 1
+    drawn = [year_of(random, size // blocks) for _ in range(blocks)]
+    profiles = [year.whole.profiles(each, WEEKS) for each in drawn]
+    return [np.sum(each, axis=0) for each in zip(*profiles, strict=True)], reduce(add, (Counts.of(each, WEEKS) for each in drawn))
 
 
 def delays(streams: int) -> Cells:
