@@ -6,28 +6,22 @@ that cannot be imported: one fault tells so, with file and line, and the other r
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipelines.core import config, graph
-from pipelines.core.config import Params, faults_of, resolve_params
+from pipelines.core.config import Params, faults_of
 from pipelines.core.contract import Project
 from pipelines.core.deployment import Deployment, cron_faults
 from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.errors import ConfigError, did_you_mean
-from pipelines.core.fingerprint import CodeIndex
 from pipelines.core.settings import ROOT
 from pipelines.core.source_code import missing_body, missing_function, strings
+from pipelines.core.subject import Fault, Subject, line_of
 
 MEASURED = ("latency_ms", "model_mb")
 """What gates may bound beside the project's own metrics."""
@@ -35,87 +29,7 @@ RESERVED = {"champion": "the model that serves", "truth": "what really happened"
 """What stands beside the candidates in leaderboards and predictions, so that none of them may be called so."""
 
 
-Rule = Callable[["Subject"], Iterator["Fault"]]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing wrong with a project, and where."""
-
-    file: Path
-    line: int | None
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.what}"
-
-
-@dataclass
-class Subject:
-    """A project under examination; what several rules need is worked out once."""
-
-    definition: Definition
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    """What `--set` adds, judged as if it stood in params.yaml."""
-
-    @property
-    def folder(self) -> Path:
-        return self.definition.folder
-
-    @property
-    def params_file(self) -> Path:
-        return self.definition.params_file
-
-    @property
-    def module(self) -> Path:
-        return self.folder / "__init__.py"
-
-    @property
-    def deployment_file(self) -> Path:
-        return self.folder / "deployment.yaml"
-
-    @cached_property
-    def resolved(self) -> dict[str, dict[str, Any]]:
-        """Profile to unchecked parameters. Raises ConfigError when the file cannot be read."""
-        return {name: resolve_params(self.params_file, name, self.overrides) for name in self.definition.profiles}
-
-    @cached_property
-    def params(self) -> dict[str, Params]:
-        """Profile to parameters, of the profiles that are right."""
-        try:
-            resolved = self.resolved
-        except ConfigError:
-            return {}
-        return {name: Params.model_validate(raw) for name, raw in resolved.items() if not faults_of(Params, raw)}
-
-    @cached_property
-    def files(self) -> dict[str, Path]:
-        """The source the project can reach, by module; none when it cannot be parsed."""
-        try:
-            return CodeIndex(Path(os.devnull), {self.folder.parent}).closure([f"pipelines.projects.{self.definition.name}"])
-        except ConfigError:
-            return {}
-
-    @cached_property
-    def imported(self) -> Project[Any, Any] | Fault:
-        """The project, or why it cannot be imported."""
-        try:
-            return self.definition.project()
-        except ConfigError as error:
-            return Fault(self.module, None, str(error))
-        except Exception as error:
-            return Fault(*_origin(error, self.folder), f"cannot be imported: {type(error).__name__}: {error}")
-
-    @property
-    def project(self) -> Project[Any, Any] | None:
-        return None if isinstance(self.imported, Fault) else self.imported
-
-    def in_params(self, place: Sequence[str | int], what: str, profiles: Sequence[str]) -> Fault:
-        """A fault of params.yaml, with its line, and with its profiles when it is not in all of them."""
-        where = "" if set(profiles) == set(self.definition.profiles) else f" (profile {', '.join(profiles)})"
-        lines = (_line(self.params_file, ("profiles", profile, *place)) for profile in profiles)
-        line = next((line for line in lines if line), None) or _line(self.params_file, place)
-        return Fault(self.params_file, line, f"{'.'.join(map(str, place))}: {what}{where}")
+Rule = Callable[[Subject], Iterator[Fault]]
 
 
 def lint(definition: Definition, overrides: Mapping[str, Any] | None = None) -> list[Fault]:
@@ -165,18 +79,19 @@ def params_are_valid(subject: Subject) -> Iterator[Fault]:
     try:
         resolved = subject.resolved
     except ConfigError as error:
-        yield _of_file(subject.params_file, error)
+        yield Fault.of_file(subject.params_file, error)
         return
     for missing in sorted({"full", "sample"} - set(resolved)):
-        yield Fault(subject.params_file, _line(subject.params_file, ("profiles",)), f"profiles: there is no {missing!r}; add it")
-    yield from _by_profile(subject, {name: faults_of(Params, raw) for name, raw in resolved.items()})
+        line = line_of(subject.params_file, ("profiles",))
+        yield Fault(subject.params_file, line, f"profiles: there is no {missing!r}; add it")
+    yield from subject.by_profile({name: faults_of(Params, raw) for name, raw in resolved.items()})
 
 
 def sections_fit_the_project(subject: Subject) -> Iterator[Fault]:
     """`features`, `score` and each candidate against the schemas the project declares."""
     if subject.project:
         project = subject.project
-        yield from _by_profile(subject, {name: _section_faults(project, params) for name, params in subject.params.items()})
+        yield from subject.by_profile({name: _section_faults(project, params) for name, params in subject.params.items()})
 
 
 def _section_faults(project: Project[Any, Any], params: Params) -> list[config.Fault]:
@@ -211,7 +126,7 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
     try:
         declared = subject.definition.candidates if subject.params else []
     except ConfigError as error:
-        yield _of_file(subject.params_file, error)
+        yield Fault.of_file(subject.params_file, error)
         return
     what = "declare it outside the profile too, where runners look for candidates"
     found: dict[str, list[config.Fault]] = {}
@@ -221,7 +136,7 @@ def profiles_have_the_same_candidates(subject: Subject) -> Iterator[Fault]:
             found.setdefault(profile, []).append(config.Fault(("train", "candidates"), config.left_out(dropped)))
         for name in sorted(set(given) - set(declared)):
             found.setdefault(profile, []).append(config.Fault(("train", "candidates", name), what))
-    yield from _by_profile(subject, found)
+    yield from subject.by_profile(found)
 
 
 def candidates_have_names_of_their_own(subject: Subject) -> Iterator[Fault]:
@@ -254,7 +169,7 @@ def metrics_are_known(subject: Subject) -> Iterator[Fault]:
             if close := get_close_matches(name, strings(sources), n=3, cutoff=0.8):
                 what = f"no metric {name!r} in the project's source; {did_you_mean(name, close)}"
                 found.setdefault(profile, []).append(config.Fault(place, what))
-    yield from _by_profile(subject, found)
+    yield from subject.by_profile(found)
 
 
 def simulator_is_there(subject: Subject) -> Iterator[Fault]:
@@ -264,7 +179,7 @@ def simulator_is_there(subject: Subject) -> Iterator[Fault]:
         for profile, params in subject.params.items()
         if params.ingest.simulator and (what := _missing_simulator(subject, params.ingest.simulator))
     }
-    yield from _by_profile(subject, found)
+    yield from subject.by_profile(found)
 
 
 def _missing_simulator(subject: Subject, path: str) -> str | None:
@@ -287,7 +202,7 @@ def slices_are_bounded_where_they_are_bad(subject: Subject) -> Iterator[Fault]:
         better = "greater" if greater else "smaller"
         what = f"{better} is better (evaluate.greater_is_better), so this refuses the best slices; write gates.{right}.{metric}"
         faults[profile] = [config.Fault(("gates", wrong, metric), what)] if metric in getattr(params.gates, wrong) else []
-    yield from _by_profile(subject, faults)
+    yield from subject.by_profile(faults)
 
 
 def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
@@ -296,14 +211,14 @@ def deployment_is_valid(subject: Subject) -> Iterator[Fault]:
     try:
         raw = config.read_yaml(file)
     except ConfigError as error:
-        yield _of_file(file, error)
+        yield Fault.of_file(file, error)
         return
     for fault in (*faults_of(Deployment, raw), *cron_faults(raw)):
-        yield Fault(file, _line(file, fault.place), str(fault))
+        yield Fault(file, line_of(file, fault.place), str(fault))
     profile = raw.get("profile", "full")
     if subject.params and profile not in subject.definition.profiles:
         known = did_you_mean(str(profile), subject.definition.profiles)
-        yield Fault(file, _line(file, ("profile",)), f"profile: params.yaml has no {profile!r}; {known}")
+        yield Fault(file, line_of(file, ("profile",)), f"profile: params.yaml has no {profile!r}; {known}")
 
 
 def graph_is_sound(_: Subject) -> Iterator[Fault]:
@@ -366,45 +281,3 @@ RULES: tuple[Rule, ...] = (
     project_can_be_imported,
     sections_fit_the_project,
 )
-
-
-# helpers ----------------------------------------------------------------------------------------------------------------
-
-
-def _of_file(file: Path, error: ConfigError) -> Fault:
-    """A fault of a whole file, whose name the error says, too."""
-    return Fault(file, None, str(error).removeprefix(str(file)).removeprefix(":").lstrip())
-
-
-def _by_profile(subject: Subject, faults: Mapping[str, Sequence[config.Fault]]) -> Iterator[Fault]:
-    """Each fault once, with the profiles that have it."""
-    profiles: dict[tuple[tuple[str | int, ...], str], list[str]] = {}
-    for profile, found in faults.items():
-        for fault in found:
-            profiles.setdefault((fault.place, fault.what), []).append(profile)
-    for (place, what), having in profiles.items():
-        yield subject.in_params(place, what, having)
-
-
-def _line(file: Path, place: Sequence[str | int]) -> int | None:
-    """The line of a key in a YAML file, or of the nearest key above it that is there; None when the first is not."""
-    try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        return None
-    line = None
-    for part in place:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next(((key, value) for key, value in pairs if key.value == str(part)), None)
-        if found is None:
-            return None if place[0] == "profiles" else line
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
-
-
-def _origin(error: Exception, folder: Path) -> tuple[Path, int | None]:
-    """File and line inside a project where an import failed; its `__init__.py` when the failure is elsewhere."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return Path(error.filename), error.lineno
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
-    return (Path(frames[-1].filename), frames[-1].lineno) if frames else (folder / "__init__.py", None)

@@ -29,10 +29,10 @@ from pipelines.core.scrub import scrub, without_password
 from pipelines.core.settings import Settings
 from pipelines.core.store import Store
 from pipelines.tracking import artifacts, open_runs, records
-from pipelines.tracking.client import answering, connect, is_error, ping
+from pipelines.tracking.client import answering, connect, ping
+from pipelines.tracking.experiments import experiment_of, opened_experiment
 from pipelines.tracking.facts import Facts, facts_of, flattened, metric_name
 from pipelines.tracking.leases import lease, why_gone
-from pipelines.tracking.markdown import inert
 from pipelines.tracking.open_runs import Claim, claim_key, claimed
 from pipelines.tracking.provenance import PER_TASK, RUN, provenance, uncommitted
 
@@ -136,20 +136,15 @@ class MlflowTracker:
     def sweep(self, project: str, store: Store | None = None) -> list[str]:
         """Close runs of a project that nobody will finish any more; return their MLflow ids."""
         with self._talking():
-            return self._sweep(store or self._store(), project, self._known_experiment(project), None)
+            return self._sweep(store or self._store(), project, experiment_of(self.client, project), None)
 
     def dead(self, project: str) -> list[str]:
         """The MLflow ids that `sweep` would return, with nothing touched."""
         with self._talking():
-            return [run.info.run_id for run, _ in self._dead(self._store(), project, self._known_experiment(project), None)]
+            return [run.info.run_id for run, _ in self._dead(self._store(), project, experiment_of(self.client, project), None)]
 
     def _store(self) -> Store:
         return Store.open(self.settings.store, self.settings.home / "cache" / "store")
-
-    def _known_experiment(self, project: str) -> str | None:
-        """Its id; None before the first run."""
-        found = self.client.get_experiment_by_name(project)
-        return found.experiment_id if found else None
 
     def url(self, session: Session) -> str | None:
         """Page of the run in MLflow's UI; None when no run was opened or there is no server to show it."""
@@ -183,7 +178,7 @@ class MlflowTracker:
         known = claimed(session.store, key)
         if known is None:
             open_runs.hold(session)  # before there is a run, so that none can be left behind unseen
-            experiment = self._experiment(session)
+            experiment = opened_experiment(self.client, self.settings, session.definition)
             self._sweep(session.store, session.run.project, experiment, session.run)
             return self._claim(session.store, key, lambda: self._create(session, experiment))
         closed = not open_runs.held(session)
@@ -203,25 +198,6 @@ class MlflowTracker:
         theirs = claimed(store, key)
         assert theirs is not None, "claims are never deleted"
         return theirs
-
-    def _experiment(self, session: Session) -> str:
-        """Id of the project's experiment. Its artifact folder is set here, so that it is the same with and without a server."""
-        from mlflow.exceptions import MlflowException
-
-        name = session.run.project
-        known = self.client.get_experiment_by_name(name)
-        if known is None:
-            deployment = session.definition.deployment
-            try:
-                place, note = self.settings.artifacts.rstrip("/"), inert(f"**{deployment.title}**\n\n{deployment.description}")
-                return str(self.client.create_experiment(name, f"{place}/{name}", {"mlflow.note.content": note}))
-            except MlflowException as error:
-                if not is_error(error, "RESOURCE_ALREADY_EXISTS"):
-                    raise
-                known = self.client.get_experiment_by_name(name)
-        if known.lifecycle_stage != "active":
-            self.client.restore_experiment(known.experiment_id)
-        return str(known.experiment_id)
 
     def _create(self, session: Session, experiment: str) -> Claim:
         """A run that already says everything about its origin, so that a claimed run is never half described."""

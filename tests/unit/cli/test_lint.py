@@ -15,6 +15,7 @@ from pipelines.core import graph, lint
 from pipelines.core.discovery import Definition, find_projects
 from pipelines.core.graph import Output, Stage
 from pipelines.core.settings import Settings
+from pipelines.core.subject import Fault, Subject
 
 
 def whats(definition: Definition) -> list[str]:
@@ -169,7 +170,7 @@ def test_candidates_as_a_list_are_one_projects_fault_and_harm_no_other(cli: Any,
 
 
 def test_a_rule_that_breaks_down_is_a_fault_and_the_others_still_speak(toy: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(subject: lint.Subject) -> Iterator[lint.Fault]:
+    def broken(subject: Subject) -> Iterator[Fault]:
         raise ZeroDivisionError("nobody foresaw this")
 
     replace(toy.folder / "deployment.yaml", "owner:", "ownr:")

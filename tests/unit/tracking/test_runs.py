@@ -342,7 +342,7 @@ def test_a_dead_run_waits_while_mlflow_is_down(toy_session: Sessions, chain: Cha
 def test_a_process_that_died_before_it_had_a_run(toy_session: Sessions, settings: Settings, monkeypatch: Any) -> None:
     dead = toy_session()
     with monkeypatch.context() as dying:
-        dying.setattr(MlflowTracker, "_experiment", lambda self, session: (_ for _ in ()).throw(KeyboardInterrupt))
+        dying.setattr("pipelines.tracking.runs.opened_experiment", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             MlflowTracker(settings).open(dead)
     kill_holder(dead)
