@@ -23,7 +23,7 @@ from pipelines.core.evidence import Channel, Criterion, Drift, Estimate, Leaderb
 from pipelines.core.execution import Context
 from pipelines.core.ledger import Entry
 from pipelines.core.settings import quiet_environment
-from pipelines.parts.drift import Channels, Outcomes, Part, Reference, importance, jointly, p_value, quality
+from pipelines.parts.drift import Channels, Compared, Outcomes, Part, Reference, importance, jointly, p_value, quality
 from pipelines.parts.drift.family import alike, as_channels
 from pipelines.parts.evaluation import resample
 from pipelines.parts.reports import drift as page
@@ -92,7 +92,7 @@ class Comparison:
         return Reference.read(self.folder)
 
     @cached_property
-    def reference(self) -> Reference:
+    def reference(self) -> Compared:
         """What the window is compared with: of a season those rows that are from the same part of it."""
         near = self._near(self.whole.times, "window")
         return self.whole if near is None else Part(self.whole, near)

@@ -28,8 +28,9 @@ from pipelines.core.contract import Arrays
 from pipelines.parts.arrays import Arrays as ArraysCodec
 from pipelines.parts.drift.channels import Channel
 from pipelines.parts.drift.coding import Coder, Floats, Positions, Rows
+from pipelines.parts.drift.compared import Watching
 from pipelines.parts.drift.family import alike, as_channels, coders, frozen, one
-from pipelines.parts.drift.reference import ROWS, Watching, ranked
+from pipelines.parts.drift.reference import ROWS, ranked
 
 FILE = "outcomes.npz"
 LARGEST = 1_000

@@ -16,20 +16,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.core import evidence
 from pipelines.core.contract import Arrays
 from pipelines.parts.arrays import Arrays as ArraysCodec
 from pipelines.parts.drift import sequence, streams
 from pipelines.parts.drift.channels import Channel
 from pipelines.parts.drift.coding import Coder, Floats, Rows
-from pipelines.parts.drift.family import Channels, alike, as_channels, coders, family, frozen
+from pipelines.parts.drift.compared import Compared, Watching
+from pipelines.parts.drift.family import Channels, as_channels, coders, family, frozen
 
 ROWS = 20_000
 """A larger reference is thinned to so many rows: beyond it the window's own noise is all that is left."""
@@ -42,28 +41,15 @@ LEAST = 1e-6
 """Smallest p-value: the tail is not trusted further."""
 
 
-@dataclass(frozen=True)
-class Watching:
-    """How windows are judged; see `config.Monitor`."""
-
-    false_alarm_rate: float
-    resamples: int
-    effect: float
-    rows: int
-    seed: int
-    together: int = 0
-    """Windows in a row that are compared with the same rows; all of them when 0. See `season.py`."""
-
-
-class Reference:
+class Reference(Compared):
     """Rows of a reference period and what follows from them.
 
     A third of the rows serve the domain classifier alone (see `joint.py`); windows are drawn from the others, the pool.
     """
 
     def __init__(self, channels: Channels, times: Floats | None = None) -> None:
-        self.channels, self.times = channels, times
-        self.rows = len(next(iter(channels.values()))) if channels else 0
+        super().__init__(channels)
+        self.times = times
         order = np.random.default_rng(self.rows).permutation(self.rows)
         self.learnt, self.pool = np.sort(order[: self.rows // 3]), np.sort(order[self.rows // 3 :])
         self.nulls: dict[int, Floats] = {}
@@ -109,18 +95,12 @@ class Reference:
 
     @cached_property
     def coders(self) -> dict[str, Coder]:
-        """What turns columns into the codes that channels look at."""
         return coders(self.channels)
 
     @cached_property
     def family(self) -> list[Channel]:
-        """Everything a window is compared in."""
         codes = Rows.of(self.channels, self.coders).codes
         return family(self.channels, self.coders, codes, self.learnt, self.pool)
-
-    def rows_of(self, arrays: Arrays) -> Rows:
-        """A window's rows as channels look at them."""
-        return Rows.of(self.alike(arrays), self.coders)
 
     def sizes(self, smallest: int) -> Sequence[int]:
         """Sizes of the windows that are drawn, ascending."""
@@ -148,42 +128,14 @@ class Reference:
         return self.rates
 
     def p_values(self, surprises: Floats, rows: int, watching: Watching) -> Floats:
-        """Chance of surprises as large as these anywhere in the family, for a window of so many rows without drift."""
         low, high, share = sequence.between(rows, self.sizes(watching.rows))
         return ranked(surprises, (1 - share) * self.null(low, watching) + share * self.null(high, watching))
 
     def limit(self, rows: int, watching: Watching) -> float:
-        """What the chart of windows of so many rows has to reach for an alarm."""
         rates = self.alarm_rates(watching)
         low, high, share = sequence.between(rows, sorted(rates))
         limits = [sequence.limit(rates[size], watching.false_alarm_rate) for size in (low, high)]
         return (1 - share) * limits[0] + share * limits[1]
-
-    def alike(self, arrays: Arrays) -> Channels:
-        """A window's channels, named and typed as the reference's; what is not there counts as missing."""
-        return alike(as_channels(arrays), self.channels)
-
-    def compare(self, arrays: Arrays, watching: Watching) -> tuple[evidence.Channel, ...]:
-        """Every channel of a window, the most surprising first. The window and the reference have at least two rows."""
-        window = self.rows_of(arrays)
-        rows = len(next(iter(window.values.values())))
-        found = [(channel, channel.observed(window)) for channel in self.family]
-        surprises = np.array([channel.surprise(profile, channel.total)[0] for channel, profile in found])
-        judged = []
-        for (channel, profile), p_value in zip(found, self.p_values(surprises, rows, watching).tolist(), strict=True):
-            effect = float(channel.effect(profile)[0])
-            document = evidence.Channel(
-                name=channel.name,
-                kind=channel.kind,
-                statistic=round(channel.statistic(window, profile), 6),
-                effect=round(effect, 6),
-                p_value=p_value,
-                drifted=p_value <= watching.false_alarm_rate and effect >= watching.effect,
-                note=channel.note(window, profile),
-            )
-            judged.append(document)
-        order = sorted(range(len(judged)), key=lambda place: (-surprises[place], judged[place].name))
-        return tuple(judged[place] for place in order)
 
     def summary(self, watching: Watching) -> dict[str, Any]:
         """Plain statistics of every channel, and what an alarm takes at each window size."""
@@ -212,8 +164,3 @@ def ranked(surprises: Floats, null: Floats) -> Floats:
     beyond = TAIL / (1 + null.size) * np.exp(start - surprises)
     found: Floats = np.where(surprises > start, np.maximum(beyond, LEAST), ranks)
     return found
-
-
-def p_value(channels: Sequence[evidence.Channel], effect: float) -> float:
-    """A window's own p-value: the smallest of any channel whose effect is worth an alarm, 1 when none is."""
-    return min([channel.p_value for channel in channels if channel.effect >= effect], default=1.0)

@@ -18,7 +18,8 @@ import numpy as np
 
 from pipelines.parts.drift.channels import Channel
 from pipelines.parts.drift.coding import Coder, Floats, Positions, Rows
-from pipelines.parts.drift.reference import Reference, Watching
+from pipelines.parts.drift.compared import Compared, Watching
+from pipelines.parts.drift.reference import Reference
 
 NEAR = 1 / 16
 """Share of the season on either side of a window from which reference rows count: three weeks of a year."""
@@ -51,7 +52,7 @@ class Season:
         return np.flatnonzero(apart <= self.reach)
 
 
-class Part(Reference):
+class Part(Compared):
     """Some rows of a reference, judged by what was drawn from all of it."""
 
     def __init__(self, whole: Reference, positions: Positions) -> None:

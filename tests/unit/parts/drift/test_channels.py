@@ -7,8 +7,8 @@ import pytest
 from scipy.special import log_ndtr
 from scipy.stats import chi2_contingency
 
+from pipelines.parts.drift import Reference, Watching
 from pipelines.parts.drift.channels import SUMMED, g_test
-from pipelines.parts.drift.reference import Reference, Watching
 
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 7, SUMMED + 1, SUMMED + 2, SUMMED + 9])
