@@ -161,10 +161,11 @@ def _seasons(cells: Cells) -> list[str]:
 
 
 def _real(cells: Cells) -> list[str]:
+    sizes = _sizes(cells, "evidently")
+    told = [cells["evidently", "", size] for size in sizes]
+    agree, column, half = (", ".join(str(each[what]) for each in told) for what in ("agree", "any", "half"))
     return [
-        f"Evidently itself was run on {cell['windows']} windows of {size} rows, half of them with 0.3 σ in 3 columns: its answers "
-        f"(any column; half of the columns) were those of the rules above in {cell['agree']}. Of the windows without drift it "
-        f"called some column drifted in {cell['any']}, the data set in {cell['half']}."
-        for (which, _, size), cell in cells.items()
-        if which == "evidently"
+        f"Evidently itself was run on {told[0]['windows']} windows each of {', '.join(f'{size:,}' for size in sizes)} rows, half of them "
+        f"with 0.3 σ in 3 columns: its answers (any column; half of the columns) were those of the rules above in {agree}. Of the "
+        f"{told[0]['windows'] // 2} without drift it called some column drifted in {column}, the data set in {half}."
     ]
