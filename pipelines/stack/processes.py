@@ -8,6 +8,7 @@ system uses ids again.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.core.files import disk_errors
 from pipelines.core.settings import ROOT
+
+INSISTS = 2.0
+"""Seconds until a process that was asked to end is asked again."""
 
 
 class Started(BaseModel):
@@ -74,15 +78,21 @@ def start(name: str, command: Sequence[str], env: Mapping[str, str], log: Path) 
     return Started(name=name, pid=process.pid, at=psutil.Process(process.pid).create_time(), log=log)
 
 
-def stop(started: Iterable[Started], grace: float = 15) -> int:
-    """Stop these processes and their families: ask, wait up to `grace` seconds, then kill. Returns how many ran."""
+def stop(started: Iterable[Started], grace: float = 10) -> int:
+    """Stop these processes and their families: ask, more than once, for up to `grace` seconds, then kill. Returns how many ran.
+
+    Airflow's scheduler and triggerer, asked once, wait for what they have begun, the triggerer for ten seconds even when there
+    is nothing; asked again, they go.
+    """
     started = tuple(started)
     first = _running(started)
-    for process in first:
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGTERM)
-    end = time.monotonic() + grace
-    while (left := _running(started)) and time.monotonic() < end:
+    end, asked = time.monotonic() + grace, -math.inf
+    while (left := _running(started)) and (now := time.monotonic()) < end:
+        if now - asked >= INSISTS:
+            asked = now
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal.SIGTERM)
         psutil.wait_procs(left, timeout=0.2)
     for process in left:
         with contextlib.suppress(psutil.Error):
