@@ -8,7 +8,6 @@ system uses ids again.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import subprocess
@@ -79,25 +78,20 @@ def start(name: str, command: Sequence[str], env: Mapping[str, str], log: Path) 
 
 
 def stop(started: Iterable[Started], grace: float = 10) -> int:
-    """Stop these processes and their families: ask, more than once, for up to `grace` seconds, then kill. Returns how many ran.
+    """Stop these processes and their families: ask, ask again, and kill after `grace` seconds. Returns how many ran.
 
     Airflow's scheduler and triggerer, asked once, wait for what they have begun, the triggerer for ten seconds even when there
-    is nothing; asked again, they go.
+    is nothing; asked again, they go. Asked a third time the triggerer would begin anew with what it does before it goes.
     """
     started = tuple(started)
     first = _running(started)
-    end, asked = time.monotonic() + grace, -math.inf
-    while (left := _running(started)) and (now := time.monotonic()) < end:
-        if now - asked >= INSISTS:
-            asked = now
-            for process in left:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(signal.SIGTERM)
-        psutil.wait_procs(left, timeout=0.2)
-    for process in left:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(left, timeout=5)
+    for sent, patience in ((signal.SIGTERM, INSISTS), (signal.SIGTERM, grace - INSISTS), (signal.SIGKILL, 5.0)):
+        for process in _running(started):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(sent)
+        end = time.monotonic() + patience
+        while (left := _running(started)) and time.monotonic() < end:
+            psutil.wait_procs(left, timeout=0.2)
     return len(first)
 
 

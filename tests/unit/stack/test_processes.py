@@ -42,7 +42,7 @@ def running(tmp_path: Path, patience: int) -> tuple[Started, Path]:
     return process, told
 
 
-@pytest.mark.parametrize("patience", [1, 2, 3])
+@pytest.mark.parametrize("patience", [1, 2])
 def test_a_process_that_waits_when_asked_once_is_asked_again(tmp_path: Path, patience: int) -> None:
     process, told = running(tmp_path, patience)
     assert stop([process], grace=60) == 1
