@@ -47,7 +47,7 @@ class Year:
     """A reference that knows when its rows are from, and its parts beside each week of the next year."""
 
     def __init__(self, drawn: Drawn, weeks: Floats, seed: int) -> None:
-        self.drawn, self.seed = drawn, seed
+        self.drawn = drawn
         self.whole = Judge.of(drawn, seed, weeks * WEEK)
         reference = self.whole.reference
         assert reference.times is not None
@@ -94,23 +94,22 @@ def year_of(random: np.random.Generator, size: int, **change: Any) -> Drawn:
 
 
 def nulls(streams: int) -> Cells:
-    """Alarms per window when nothing but the season changes: beside the part of the reference, and beside all of it, where the
-    usual rules are, too."""
+    """Alarms per window when nothing but the season changes, beside the part of the reference and beside all of it, where the usual
+    rules are, too.
+    """
     found: dict[tuple[str, int], list[list[float]]] = {}
     flags: dict[tuple[str, int], list[float]] = {}
-    rates: dict[int, Floats] = {}
+    steady = Judge.of(next(years(1))[2].drawn, seed=0)  # limits for windows that all stand beside the same rows
     for _, random, year in years(streams):
-        whole = Judge.of(year.drawn, year.seed)
-        whole.reference.nulls, whole.reference.rates = year.whole.reference.nulls, rates
         for size in (*SIZES, LARGE):
             profiles, counts = _weeks(year, random, size)
             for what, p in zip(("plain", "floored"), year.p_values(profiles, size), strict=True):
                 told = [float(year.alarms(p, size, stated).mean()) for stated in STATED]
                 found.setdefault((f"of the same season|{what}", size), []).append(told)
-            for what, p in zip(("plain", "floored"), whole.p_values(profiles, size), strict=True):
-                told = [float(alarms(p[None], whole.limit(size, stated)).mean()) for stated in STATED]
+            for what, p in zip(("plain", "floored"), year.whole.p_values(profiles, size), strict=True):
+                told = [float(alarms(p[None], steady.limit(size, stated)).mean()) for stated in STATED]
                 found.setdefault((f"of all the year|{what}", size), []).append(told)
-            for rule, rang in whole.usual(counts).items():
+            for rule, rang in year.whole.usual(counts).items():
                 flags.setdefault((rule, size), []).append(float(rang.mean()))
     cells = {
         ("season", name, size): [interval(*each) for each in zip(*told, strict=True)] for (name, size), told in found.items()

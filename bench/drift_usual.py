@@ -64,10 +64,13 @@ class Usual:
 
     def __call__(self, windows: Counts) -> dict[str, Flags]:
         """Which windows each of `RULES` calls drifted."""
-        columns = [before(after) for before, after in zip(self.numbers, windows.numbers, strict=True)]
-        columns += [_levels(before, after) for before, after in zip(self.levels, windows.levels, strict=True)]
-        drifted = np.stack(columns)
+        drifted = self.columns(windows)
         return dict(zip(RULES, [*drifted.any(axis=0), drifted[:, -1].mean(axis=0) >= 0.5], strict=True))
+
+    def columns(self, windows: Counts) -> Flags:
+        """Which columns the first five of `RULES` call drifted, (30, 5, windows)."""
+        found = [before(after) for before, after in zip(self.numbers, windows.numbers, strict=True)]
+        return np.stack(found + [_levels(before, after) for before, after in zip(self.levels, windows.levels, strict=True)])
 
 
 class _Numbers:

@@ -19,9 +19,9 @@ from pipelines.core.contract import Project
 from pipelines.core.deployment import Deployment, cron_faults
 from pipelines.core.discovery import SHIPPED, Definition
 from pipelines.core.errors import ConfigError, did_you_mean
+from pipelines.core.lint_subject import Fault, Subject, line_of
 from pipelines.core.settings import ROOT
 from pipelines.core.source_code import missing_body, missing_function, strings
-from pipelines.core.subject import Fault, Subject, line_of
 
 MEASURED = ("latency_ms", "model_mb")
 """What gates may bound beside the project's own metrics."""

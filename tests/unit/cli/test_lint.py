@@ -14,8 +14,8 @@ from pipelines.cli.doctor import examined
 from pipelines.core import graph, lint
 from pipelines.core.discovery import Definition, find_projects
 from pipelines.core.graph import Output, Stage
+from pipelines.core.lint_subject import Fault, Subject
 from pipelines.core.settings import Settings
-from pipelines.core.subject import Fault, Subject
 
 
 def whats(definition: Definition) -> list[str]:

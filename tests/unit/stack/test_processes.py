@@ -50,9 +50,9 @@ def test_a_process_that_waits_when_asked_once_is_asked_again(tmp_path: Path, pat
     assert told.read_text() == f"went after being asked {patience} times"
 
 
-def test_a_process_that_never_goes_is_killed(tmp_path: Path) -> None:
-    process, told = running(tmp_path, 1_000)
-    assert stop([process], grace=1) == 1
+def test_no_process_is_asked_a_third_time_but_killed(tmp_path: Path) -> None:
+    process, told = running(tmp_path, 3)
+    assert stop([process], grace=2) == 1
     assert not process.alive
     assert told.read_text() == "ready"
     assert stop([process], grace=1) == 0
