@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
-from bench.drift_usual import RULES, Counts, Usual
+from bench.drift_usual import RULES, Counts, Usual, _index
 from bench.drift_world import LEVELS, rows
 
 WINDOWS = 8
@@ -59,3 +59,8 @@ def test_large_windows_are_sums_of_small_ones():
     halves = small.take(np.array([0, 2])) + small.take(np.array([1, 3]))
     assert np.array_equal(halves.numbers, whole.numbers)
     assert np.array_equal(halves.levels, whole.levels)
+
+
+def test_a_bin_without_rows_counts_as_a_ten_thousandth():
+    expected = (1 - 0.5) * np.log(1 / 0.5) + (1e-4 - 0.5) * np.log(1e-4 / 0.5)
+    assert _index(np.array([50, 50]), np.array([[100, 0]])) == pytest.approx(expected)
